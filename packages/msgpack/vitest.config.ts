@@ -1,0 +1,3 @@
+import { unit } from '@fed/tooling/vitest';
+
+export default unit();

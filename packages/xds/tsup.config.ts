@@ -1,0 +1,3 @@
+import { library } from '@fed/tooling/tsup';
+
+export default library();
