@@ -1,0 +1,279 @@
+/**
+ * front-door.ts: the server port, opened: accept, look, secure, hand over.
+ *
+ * Each connection becomes a visitor with a door of its own. TLS is done by a real `tls.Server` that is fed sockets by hand,
+ * because only that one enforces the client's certificate.
+ * Lives here: the listening socket, the limit per client, counters. Must not live here: one connection's life
+ * (visitor.ts), which byte means what (door.ts), which error means what (tls-failure.ts).
+ * Source: Consul agent/consul/rpc.go (listen, handleConn); connlimit (limits.rpc_max_conns_per_client).
+ */
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { type Alpn, alpnPreference } from './alpn.ts';
+import type { Destination, DoorRules, RefusalCode } from './door.ts';
+import { FrontDoorError } from './errors.ts';
+import type { TypeByte } from './first-byte.ts';
+import { type Clock, type HostPort, renderHostPort } from './ports.ts';
+import { type Refusal, Refusals } from './refusals.ts';
+import { systemClock } from './system.ts';
+import { judgeIncomingTls } from './tls-failure.ts';
+import type { TlsIdentity, TlsPolicy } from './tls-identity.ts';
+import { endpoint, type Handler, type House, keyOf, Visitor } from './visitor.ts';
+
+export interface FrontDoorOptions {
+  /** Port 0: any free one. */
+  readonly bind: HostPort;
+  /** Without it only plain type bytes are served. */
+  readonly tls?: TlsIdentity;
+  /** Default: everything verified if `tls` is given, else nothing. */
+  readonly policy?: TlsPolicy;
+  /** The DNS domain, for reading server names off certificates. */
+  readonly domain: string;
+  readonly alpn: Partial<Record<Alpn, Handler>>;
+  readonly typeBytes?: Partial<Record<TypeByte, Handler>>;
+  /** From accept to hand-off; starts again after the TLS of type byte 3. */
+  readonly handshakeTimeoutMs?: number;
+  /** Open connections per remote address. A gateway counts as one client, with all the servers behind it. */
+  readonly perClientConnectionsMax?: number;
+  /** At most ten calls per code and second; the rest is counted. Must not throw. */
+  readonly onRefused?: (r: Refusal) => void;
+  readonly clock?: Clock;
+}
+
+export interface FrontDoorStats {
+  readonly accepted: number;
+  readonly open: number;
+  readonly handshaking: number;
+  readonly handedOver: number;
+  /** Came and went without a byte, as health checks do. */
+  readonly leftEarly: number;
+  /** Errors of accept itself, e.g. no file descriptor left. */
+  readonly acceptErrors: number;
+  readonly refused: Readonly<Partial<Record<RefusalCode, number>>>;
+}
+
+export interface FrontDoor extends AsyncDisposable {
+  readonly address: HostPort;
+  stats(): FrontDoorStats;
+  /** For connections accepted from now on. */
+  reconfigure(o: { readonly policy?: TlsPolicy; readonly perClientConnectionsMax?: number }): void;
+}
+
+const handshakeTimeoutMsDefault = 5_000;
+const perClientConnectionsMaxDefault = 100;
+/** Well below the 350 s after which common NATs and load balancers forget a silent connection. */
+const keepAliveMs = 30_000;
+
+const strict: TlsPolicy = { verifyIncoming: true, verifyOutgoing: true, verifyServerHostname: true };
+const lax: TlsPolicy = { verifyIncoming: false, verifyOutgoing: false, verifyServerHostname: false };
+
+/** Resolves once listening. Throws a FrontDoorError. Disposing closes the port and every connection that came by it. */
+export async function openFrontDoor(o: FrontDoorOptions): Promise<FrontDoor> {
+  const policy = o.policy ?? (o.tls ? strict : lax);
+  requireTls(o.tls, policy);
+  const server = createServer({
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: keepAliveMs,
+  });
+  const shell = new Shell(o, server, policy);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) =>
+      reject(
+        new FrontDoorError('bind_failed', `cannot listen on ${renderHostPort(o.bind)}: ${cause.message}`, {
+          cause,
+        }),
+      ),
+    );
+    server.listen(o.bind.port, o.bind.host, resolve);
+  });
+  shell.start();
+  return shell;
+}
+
+function requireTls(tls: TlsIdentity | undefined, policy: TlsPolicy): void {
+  if (policy.verifyIncoming && tls === undefined) {
+    throw new FrontDoorError(
+      'policy_needs_tls',
+      'verify_incoming is on: configure a CA, a certificate and a key',
+    );
+  }
+}
+
+type TlsMode = 'native' | 'typeByte' | 'typeByteVerified';
+
+class Shell implements FrontDoor, House {
+  readonly clock: Clock;
+  readonly domain: string;
+  readonly handshakeTimeoutMs: number;
+  readonly #options: FrontDoorOptions;
+  #policy: TlsPolicy;
+  #handedOver = 0;
+  #leftEarly = 0;
+  readonly #server: Server;
+  readonly #tlsServers = new Map<TlsMode, { server: TlsServer; generation: number }>();
+  readonly #refusals: Refusals;
+  readonly #visitors = new Set<Visitor>();
+  /** Visitors whose handshake runs, by the four numbers of their connection: TLS hands sockets back without a name. */
+  readonly #securing = new Map<string, Visitor>();
+  /** The visitor whose socket is emitting 'close' this very moment. */
+  #closing: Visitor | undefined;
+  readonly #handled: Pick<DoorRules, 'alpn' | 'typeBytes'>;
+  readonly #perClient = new Map<string, number>();
+  #perClientMax: number;
+  #accepted = 0;
+  #acceptErrors = 0;
+  #address: HostPort = { host: '', port: 0 };
+
+  constructor(options: FrontDoorOptions, server: Server, policy: TlsPolicy) {
+    this.#options = options;
+    this.#policy = policy;
+    this.clock = options.clock ?? systemClock;
+    this.domain = options.domain;
+    this.handshakeTimeoutMs = options.handshakeTimeoutMs ?? handshakeTimeoutMsDefault;
+    this.#server = server;
+    this.#perClientMax = options.perClientConnectionsMax ?? perClientConnectionsMaxDefault;
+    this.#handled = {
+      alpn: new Set(Object.keys(options.alpn) as Alpn[]),
+      typeBytes: new Set(Object.keys(options.typeBytes ?? {}).map(Number) as TypeByte[]),
+    };
+    this.#refusals = new Refusals((r) => options.onRefused?.(r));
+    server.on('connection', (socket) => this.#accept(socket));
+  }
+
+  start(): void {
+    const bound = this.#server.address();
+    if (bound !== null && typeof bound !== 'string')
+      this.#address = { host: bound.address, port: bound.port };
+    this.#server.removeAllListeners('error');
+    this.#server.on('error', () => {
+      this.#acceptErrors += 1;
+    });
+  }
+
+  get address(): HostPort {
+    return this.#address;
+  }
+
+  stats(): FrontDoorStats {
+    return {
+      accepted: this.#accepted,
+      open: this.#visitors.size,
+      handshaking: [...this.#visitors].filter((v) => v.undecided).length,
+      handedOver: this.#handedOver,
+      leftEarly: this.#leftEarly,
+      acceptErrors: this.#acceptErrors,
+      refused: this.#refusals.counts(),
+    };
+  }
+
+  reconfigure(o: { readonly policy?: TlsPolicy; readonly perClientConnectionsMax?: number }): void {
+    if (o.policy) {
+      requireTls(this.#options.tls, o.policy);
+      this.#policy = o.policy;
+    }
+    this.#perClientMax = o.perClientConnectionsMax ?? this.#perClientMax;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const visitor of this.#visitors) visitor.socket.destroy();
+    await closed;
+  }
+
+  refused(code: RefusalCode, remote: HostPort, detail: string): void {
+    this.#refusals.add(code, remote, detail, this.clock.now());
+  }
+
+  leftEarly(): void {
+    this.#leftEarly += 1;
+  }
+
+  handedOver(): void {
+    this.#handedOver += 1;
+  }
+
+  get rules(): DoorRules {
+    return {
+      tlsCapable: this.#options.tls !== undefined,
+      verifyIncoming: this.#policy.verifyIncoming,
+      ...this.#handled,
+    };
+  }
+
+  handlerOf(to: Destination): Handler | undefined {
+    return to.kind === 'alpn' ? this.#options.alpn[to.alpn] : this.#options.typeBytes?.[to.typeByte];
+  }
+
+  #accept(socket: Socket): void {
+    socket.on('error', () => {}); // from the first moment on: its 'close' follows and says all there is to do
+    const remote = endpoint(socket.remoteAddress, socket.remotePort);
+    if (remote === undefined) {
+      socket.destroy(); // gone before we looked
+      return;
+    }
+    this.#accepted += 1;
+    const mine = (this.#perClient.get(remote.host) ?? 0) + 1;
+    if (mine > this.#perClientMax) {
+      socket.destroy();
+      this.refused('too_many_connections', remote, `more than ${this.#perClientMax} open connections`);
+      return;
+    }
+    this.#perClient.set(remote.host, mine);
+    const visitor = new Visitor(this, socket, remote);
+    this.#visitors.add(visitor);
+    socket.once('close', () => {
+      this.#visitors.delete(visitor);
+      this.#securing.delete(visitor.key);
+      const left = (this.#perClient.get(remote.host) ?? 1) - 1;
+      if (left === 0) this.#perClient.delete(remote.host);
+      else this.#perClient.set(remote.host, left);
+      // The TLS layer closes as a listener of this same event, and tells its reason while it does.
+      this.#closing = visitor;
+      process.nextTick(() => {
+        if (this.#closing === visitor) this.#closing = undefined;
+        visitor.step({ kind: 'ended' });
+      });
+    });
+    visitor.begin();
+  }
+
+  secure(visitor: Visitor, mode: 'native' | 'typeByte'): void {
+    const server = this.#tlsServer(
+      mode === 'typeByte' && this.#policy.verifyIncoming ? 'typeByteVerified' : mode,
+    );
+    this.#securing.set(visitor.key, visitor);
+    server.emit('connection', visitor.socket);
+  }
+
+  #tlsServer(mode: TlsMode): TlsServer {
+    const identity = this.#options.tls as TlsIdentity; // the rules let nobody come here without one
+    const known = this.#tlsServers.get(mode);
+    if (known !== undefined) {
+      if (known.generation !== identity.generation) {
+        known.server.setSecureContext(identity.serverOptions);
+        known.generation = identity.generation;
+      }
+      return known.server;
+    }
+    const demandCertificate = mode !== 'typeByte';
+    const server = createTlsServer({
+      ...identity.serverOptions,
+      requestCert: demandCertificate,
+      rejectUnauthorized: demandCertificate,
+      ...(mode === 'native' && { ALPNProtocols: alpnPreference.filter((name) => this.#options.alpn[name]) }),
+    });
+    // I3: unauthorised peers do not come this far, and door.ts looks once more.
+    server.on('secureConnection', (tls) => {
+      const visitor = this.#securing.get(keyOf(tls));
+      if (visitor === undefined) tls.destroy();
+      else visitor.secured(tls);
+    });
+    server.on('tlsClientError', (e, tls) => {
+      const visitor = this.#securing.get(keyOf(tls)) ?? this.#closing;
+      visitor?.step({ kind: 'tlsFailed', ...judgeIncomingTls(e, tls.authorizationError) });
+    });
+    this.#tlsServers.set(mode, { server, generation: identity.generation });
+    return server;
+  }
+}

@@ -1,0 +1,74 @@
+import { X509Certificate } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { identity, material, pem } from '../test/certificates.ts';
+import { checkServerName, dnsNames, peerIdentity } from './peer-identity.ts';
+import { TlsIdentity, TlsMaterialError } from './tls-identity.ts';
+
+const certificate = (name: string) => new X509Certificate(pem(name)).toLegacyObject();
+
+describe('TLS identity', () => {
+  test('a replacement counts up the generation and changes the context', () => {
+    const tls = identity('n1-dc1');
+    const before = tls.context;
+    tls.replace(material('m1-dc2'));
+    expect(tls.generation).toBe(2);
+    expect(tls.context).not.toBe(before);
+    expect(tls.material.cert).toBe(pem('m1-dc2'));
+  });
+
+  const good = material('n1-dc1');
+  for (const [code, bad] of [
+    ['ca_missing', { ...good, ca: [] }],
+    ['ca_malformed', { ...good, ca: ['not PEM'] }],
+    ['certificate_malformed', { ...good, cert: 'not PEM' }],
+    ['key_malformed', { ...good, key: 'not PEM' }],
+    ['key_mismatch', { ...good, key: pem('m1-dc2-key') }],
+  ] as const) {
+    test(`${code}: refused, and what worked stays in use (I6)`, () => {
+      const tls = new TlsIdentity(good);
+      const before = tls.context;
+      expect(() => tls.replace(bad)).toThrow(expect.objectContaining({ code, name: 'TlsMaterialError' }));
+      expect([tls.generation, tls.context, tls.material]).toEqual([1, before, good]);
+      expect(() => new TlsIdentity(bad)).toThrow(TlsMaterialError);
+    });
+  }
+});
+
+describe('peer identity', () => {
+  test('a server certificate tells node and datacenter, whichever name comes first', () => {
+    expect(peerIdentity(certificate('n1-dc1'), 'consul')?.server).toEqual({ node: 'n1', datacenter: 'dc1' });
+    expect(peerIdentity(certificate('nameless-dc1'), 'consul')?.server).toEqual({ datacenter: 'dc1' });
+    expect(peerIdentity(certificate('m1-dc2'), 'consul.')?.server).toEqual({ node: 'm1', datacenter: 'dc2' });
+  });
+  test('no server name of this domain, no server', () => {
+    expect(peerIdentity(certificate('cli-dc1'), 'consul')).toEqual({
+      names: ['cli.dc1.consul', 'localhost'],
+      fingerprint: expect.any(String),
+    });
+    expect(peerIdentity(certificate('n1-dc1'), 'example.org')?.server).toBeUndefined();
+  });
+  test('no certificate, no identity', () => {
+    expect(peerIdentity(undefined, 'consul')).toBeUndefined();
+    expect(peerIdentity({} as never, 'consul')).toBeUndefined(); // what node gives for a peer without one
+  });
+  test('a name is not forged by commas inside another value', () => {
+    expect(dnsNames('DNS:a.consul, IP Address:127.0.0.1, DNS:b.consul')).toEqual(['a.consul', 'b.consul']);
+    expect(dnsNames('URI:"http://x/, DNS:evil.consul", DNS:b.consul')).toEqual(['b.consul']);
+    expect(dnsNames('DNS:"b.consul, DNS:evil.consul"')).toEqual([]);
+    expect(dnsNames(undefined)).toEqual([]);
+  });
+});
+
+describe('the name check of a dialler', () => {
+  const codeOf = (name: string, cert: string) =>
+    (checkServerName(name, certificate(cert)) as { code?: string } | undefined)?.code;
+  test.each([
+    ['n1.server.dc1.consul', 'n1-dc1', undefined],
+    ['server.dc1.consul', 'n1-dc1', undefined],
+    ['n1.server.dc1.consul', 'nameless-dc1', 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    ['n7.server.dc1.consul', 'wildcard-dc1', undefined],
+    ['a.b.server.dc1.consul', 'wildcard-dc1', 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    ['n1.server.dc1.consul', 'm1-dc2', 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    ['server.dc1.consul', 'cn-only', 'ERR_TLS_CERT_ALTNAME_INVALID'],
+  ])('%s against %s: %s', (name, cert, code) => expect(codeOf(name, cert)).toBe(code));
+});
