@@ -1,1 +1,71 @@
-export {};
+/** The public door of @fed/fsm. */
+export {
+  type BlockingQueryOptions,
+  blockingQuery,
+  queryWaitDefaultMs,
+  queryWaitMaxMs,
+  type WatchableStore,
+} from './blocking-query.ts';
+export {
+  type Command,
+  type DeregisterRequest,
+  decodeCommand,
+  encodeCommand,
+  messageType,
+  newDeregisterRequest,
+  newRegisterRequest,
+  type RegisterRequest,
+} from './command.ts';
+export type { EngineHooks, EngineStats, Leadership, LogEngine, OpenEngine } from './engine.ts';
+export { FsmError, RowError, SnapshotError } from './errors.ts';
+export { type Fsm, openFsm } from './fsm.ts';
+export { goDuration, goJson, type JsonValue } from './go-json.ts';
+export {
+  checkJson,
+  checkServiceNodeJson,
+  federationStateJson,
+  type JsonOptions,
+  nodeJson,
+  serviceJson,
+  serviceNodeJson,
+} from './json.ts';
+export { LogError } from './log/errors.ts';
+export { type LogFile, type LogFs, nodeFs } from './log/fs.ts';
+export { createMemoryFs, type MemoryFs } from './log/memory-fs.ts';
+export { embeddedLog, openEmbeddedLog } from './log/open.ts';
+export type { EmbeddedLogOptions, LogEvent } from './log/options.ts';
+export {
+  newCheck,
+  newCheckServiceNode,
+  newCoordinate,
+  newFederationState,
+  newNode,
+  newService,
+} from './new-row.ts';
+export type { Clock, Rng } from './ports.ts';
+export type { ReadStore, Rows } from './read-store.ts';
+export { binaryKeys } from './row-shapes.ts';
+export type {
+  CheckDefinition,
+  CheckRow,
+  CheckServiceNode,
+  Coordinate,
+  DurationNs,
+  ExposeConfig,
+  ExposePath,
+  FederationState,
+  FreeText,
+  MeshGatewayConfig,
+  NodeRow,
+  Opaque,
+  ProxyConfig,
+  ServiceAddress,
+  ServiceConnect,
+  ServiceNodeRow,
+  ServiceRow,
+  StringMap,
+  Upstream,
+  Weights,
+} from './rows.ts';
+export { splitRecords } from './snapshot.ts';
+export { systemClock, systemRng } from './system.ts';
