@@ -1,0 +1,254 @@
+/**
+ * locator.ts: which gateways to try for a datacenter, in which order, and what it learned from trying.
+ *
+ * It listens: to the federation states in our store, to our own catalog, to discovery, to replication, to
+ * every dial. It never asks, opens nothing, waits for nothing; the first address that becomes known is usable
+ * at once, leader or not.
+ * Lives here: putting lists, policy and memory together. Must not live here: I/O, timers, gossip,
+ * replication.
+ * Source: Consul agent/consul/gateway_locator.go.
+ */
+import { renderHostPort, sortedUnique } from './address.ts';
+import { type Attempt, type Diagnosis, diagnose } from './diagnosis.ts';
+import { type Explanation, explainWays, whyNoGateway } from './explanation.ts';
+import { type GatewayList, gatewayList, lanAddress, noGateways, wanAddress } from './gateways.ts';
+import { Memory } from './memory.ts';
+import type { News } from './news.ts';
+import { type RankedWay, rank } from './order.ts';
+import type { FederationState, HostPort, Millis, Rng } from './ports.ts';
+import { type Knowledge, waysTo } from './ways.ts';
+
+export interface Locator {
+  hear(news: News): void;
+  /**
+   * Ordered candidates, best first; [] when none is known. Call it when about to dial: it may hand out a
+   * trial.
+   */
+  waysTo(datacenter: string): readonly HostPort[];
+  /** Which candidates, from which source, why in this order, what was learned. Asking changes nothing. */
+  explain(datacenter: string): Explanation;
+  /** Why `datacenter` cannot be reached, naming the hop, given what a dial learned. */
+  diagnose(datacenter: string, attempts: readonly Attempt[]): Diagnosis;
+  /** Calls with the datacenters whose candidates or whose own gateways changed. */
+  onRoutes(listener: (datacenters: readonly string[]) => void): Disposable;
+  /** Calls when a dial succeeds towards a datacenter that was failing, or was never reached before. */
+  onReachable(listener: (datacenter: string) => void): Disposable;
+}
+
+export interface LocatorOptions {
+  readonly datacenter: string;
+  readonly primary: string;
+  readonly clock: { now(): Millis };
+  readonly rng: Rng;
+}
+
+/** Replication rounds that must fail in a row before our own gateways count as broken. */
+const brokenRounds = 3;
+/** A gateway that led somewhere within this time is not hanging. */
+const latelyMs = 60_000;
+/** Datacenters we remember having been asked for or told about: names come from peers. */
+const datacentersMax = 1024;
+
+export function createLocator(o: LocatorOptions): Locator {
+  return new ListeningLocator(o);
+}
+
+class ListeningLocator implements Locator {
+  readonly #here: string;
+  readonly #primary: string;
+  readonly #clock: { now(): Millis };
+  readonly #rng: Rng;
+  readonly #memory: Memory;
+  #statesHeard = false;
+  /** What each datacenter published, by its name, as seen from outside. */
+  #published: ReadonlyMap<string, GatewayList> = new Map();
+  #ownRecord: GatewayList = noGateways;
+  #catalog: GatewayList | undefined;
+  #fallbacks: readonly HostPort[] = [];
+  #roundsFailed = 0;
+  /** Datacenters somebody asked a way to, and whether the last dial there succeeded. */
+  readonly #asked = new Map<string, boolean>();
+  #routes: ReadonlyMap<string, string> = new Map();
+  readonly #routeListeners = new Set<(datacenters: readonly string[]) => void>();
+  readonly #reachListeners = new Set<(datacenter: string) => void>();
+
+  constructor(o: LocatorOptions) {
+    this.#here = o.datacenter.toLowerCase();
+    this.#primary = o.primary.toLowerCase();
+    this.#clock = o.clock;
+    this.#rng = o.rng;
+    this.#memory = new Memory(o.rng);
+  }
+
+  hear(news: News): void {
+    switch (news.kind) {
+      case 'states':
+        this.#hearStates(news.states);
+        this.#routesChanged();
+        break;
+      case 'localGateways':
+        this.#catalog = gatewayList(news.gateways, lanAddress);
+        this.#routesChanged();
+        break;
+      case 'fallbacks':
+        this.#fallbacks = sortedUnique(news.addresses);
+        this.#routesChanged();
+        break;
+      case 'round':
+        if (news.ok) this.#roundsFailed = 0;
+        else if (news.transport !== false) this.#roundsFailed++;
+        break;
+      case 'tried':
+        this.#hearTried(news);
+        break;
+    }
+  }
+
+  waysTo(datacenter: string): readonly HostPort[] {
+    this.#ask(datacenter);
+    const now = this.#clock.now();
+    const ranked = rank(this.#judged(datacenter, now), this.#rng);
+    const [first] = ranked;
+    if (first?.verdict.standing === 'due') this.#memory.beginTrial(first.gateway, datacenter, now);
+    return ranked.map((way) => way.gateway);
+  }
+
+  explain(datacenter: string): Explanation {
+    const now = this.#clock.now();
+    return explainWays({
+      datacenter,
+      ranked: rank(this.#judged(datacenter, now), undefined),
+      remoteGateways: this.#remoteGateways(datacenter),
+      whyNone: this.#whyNone(datacenter),
+      now,
+    });
+  }
+
+  diagnose(datacenter: string, attempts: readonly Attempt[]): Diagnosis {
+    const local = new Set(this.#local().addresses.map(renderHostPort));
+    const since = this.#clock.now() - latelyMs;
+    return diagnose(attempts, {
+      datacenter,
+      isLocal: (gateway) => local.has(renderHostPort(gateway)),
+      remoteGateways: this.#remoteGateways(datacenter),
+      remoteCritical: this.#published.get(datacenter)?.critical ?? 0,
+      leadsElsewhere: (gateway) => this.#memory.ledSomewhereSince(gateway, since),
+      whyNone: this.#whyNone(datacenter),
+    });
+  }
+
+  onRoutes(listener: (datacenters: readonly string[]) => void): Disposable {
+    return listen(this.#routeListeners, listener);
+  }
+
+  onReachable(listener: (datacenter: string) => void): Disposable {
+    return listen(this.#reachListeners, listener);
+  }
+
+  #hearStates(states: readonly FederationState[]): void {
+    this.#statesHeard = true;
+    const published = new Map<string, GatewayList>();
+    this.#ownRecord = noGateways;
+    for (const state of states.slice(0, datacentersMax)) {
+      const datacenter = state.Datacenter.toLowerCase();
+      published.set(datacenter, gatewayList(state.MeshGateways, wanAddress));
+      if (datacenter === this.#here) this.#ownRecord = gatewayList(state.MeshGateways, lanAddress);
+    }
+    this.#published = published;
+  }
+
+  #hearTried(news: News & { readonly kind: 'tried' }): void {
+    const now = this.#clock.now();
+    const { gateway, datacenter, ok } = news;
+    if (!ok) {
+      const code = news.code ?? 'unknown';
+      this.#memory.failed(gateway, datacenter, code, now);
+      if (code !== 'aborted') this.#ask(datacenter, false);
+      return;
+    }
+    this.#memory.succeeded(gateway, datacenter, news.tookMs, now);
+    const reached = this.#asked.get(datacenter) === true;
+    this.#ask(datacenter, true);
+    if (!reached) for (const listener of [...this.#reachListeners]) listener(datacenter);
+  }
+
+  #ask(datacenter: string, reached?: boolean): void {
+    const known = this.#asked.has(datacenter);
+    if (known && reached === undefined) return;
+    if (!known && this.#asked.size >= datacentersMax) return;
+    this.#asked.set(datacenter, reached ?? false);
+    if (!known) this.#routes = this.#currentRoutes(); // being asked for is no change of routes
+  }
+
+  /**
+   * Our own gateways: from our own catalog as soon as it was heard, so that a replaced one needs no round
+   * trip abroad.
+   */
+  #local(): Knowledge['local'] & { readonly list: GatewayList } {
+    return this.#catalog
+      ? { source: 'local_catalog', addresses: this.#catalog.addresses, list: this.#catalog }
+      : { source: 'own_record', addresses: this.#ownRecord.addresses, list: this.#ownRecord };
+  }
+
+  #knowledge(): Knowledge {
+    return {
+      here: this.#here,
+      primary: this.#primary,
+      local: this.#local(),
+      primaryRecord: this.#published.get(this.#primary)?.addresses ?? [],
+      fallbacks: this.#fallbacks,
+      localBroken: this.#roundsFailed >= brokenRounds,
+    };
+  }
+
+  #judged(datacenter: string, now: Millis): readonly RankedWay[] {
+    return waysTo(datacenter, this.#knowledge()).map((way) => ({
+      ...way,
+      verdict: this.#memory.verdict(way.gateway, datacenter, now),
+    }));
+  }
+
+  #remoteGateways(datacenter: string): readonly HostPort[] {
+    return this.#published.get(datacenter)?.addresses ?? [];
+  }
+
+  #whyNone(datacenter: string): string {
+    return whyNoGateway({
+      toPrimary: datacenter === this.#primary && this.#here !== this.#primary,
+      local: this.#local().list,
+      primaryRecord: this.#published.get(this.#primary),
+      statesHeard: this.#statesHeard && this.#published.size > 0,
+    });
+  }
+
+  #currentRoutes(): ReadonlyMap<string, string> {
+    const knowledge = this.#knowledge();
+    const datacenters = new Set([...this.#published.keys(), this.#primary, ...this.#asked.keys()]);
+    datacenters.delete(this.#here);
+    const text = (addresses: readonly HostPort[]): string =>
+      sortedUnique(addresses).map(renderHostPort).join();
+    return new Map(
+      [...datacenters].map((datacenter) => {
+        const candidates = waysTo(datacenter, knowledge).map((way) => way.gateway);
+        return [datacenter, `${text(candidates)} > ${text(this.#remoteGateways(datacenter))}`];
+      }),
+    );
+  }
+
+  #routesChanged(): void {
+    const known = [this.#local().addresses, this.#fallbacks, this.#remoteGateways(this.#primary)].flat();
+    this.#memory.retain(new Set(known.map(renderHostPort)));
+    const before = this.#routes;
+    this.#routes = this.#currentRoutes();
+    const nothing = ' > ';
+    const changed = [...new Set([...before.keys(), ...this.#routes.keys()])]
+      .filter((dc) => (before.get(dc) ?? nothing) !== (this.#routes.get(dc) ?? nothing))
+      .sort();
+    if (changed.length > 0) for (const listener of [...this.#routeListeners]) listener(changed);
+  }
+}
+
+function listen<T>(listeners: Set<T>, listener: T): Disposable {
+  listeners.add(listener);
+  return { [Symbol.dispose]: () => listeners.delete(listener) };
+}
