@@ -1,0 +1,208 @@
+/**
+ * anti-entropy.ts: publishes our own gateways to the primary whenever they changed.
+ *
+ * A loop on the leader: wait for a change of our catalog's gateways or of our own record; compare; write if
+ * they differ.
+ * Lives here: the loop, its pace and its budgets. Must not live here: the comparison (content.ts), the
+ * decision (publication.ts), whether the primary is this very server.
+ * Source: Consul agent/consul/leader_federation_state_ae.go.
+ */
+import { type BackoffRange, backoffDefault, backoffMs } from './backoff.ts';
+import { inOrder } from './content.ts';
+import { type FailureKind, ReplicationError } from './errors.ts';
+import { Limiter } from './limiter.ts';
+import { Pause, within } from './pause.ts';
+import type { Clock, FederationState, Millis, Rng } from './ports.ts';
+import { acknowledge, decide, nothingPublished, recordOf, type Seen } from './publication.ts';
+import { systemClock, systemRng } from './system.ts';
+
+export type AntiEntropyEvent =
+  | {
+      readonly kind: 'published';
+      readonly reason: 'first' | 'changed';
+      readonly gateways: number;
+      readonly tookMs: number;
+    }
+  | {
+      readonly kind: 'failed';
+      readonly stage: 'watch' | 'publish' | 'sanity';
+      readonly failure: FailureKind | 'local';
+      readonly error: unknown;
+      /** Until the next attempt, unless woken. */
+      readonly waitMs: number;
+    };
+
+export interface AntiEntropyOptions {
+  readonly datacenter: string;
+  /** A blocking, leader-consistent read of our own store; `minIndex` 0 answers at once. */
+  readonly watch: (minIndex: number, signal: AbortSignal) => Promise<Seen>;
+  /** Resolves when the primary has committed the record. */
+  readonly publish: (state: FederationState, signal: AbortSignal) => Promise<void>;
+  /** The moment as Go's binary time, for UpdatedAt. */
+  readonly stamp: () => Uint8Array;
+  /** What kind of failure an error of `publish` is. Default: always transport. */
+  readonly classify?: (error: unknown) => FailureKind;
+  readonly onEvent?: (event: AntiEntropyEvent) => void;
+  readonly clock?: Clock;
+  readonly rng?: Rng;
+  readonly config?: Partial<AntiEntropyConfig>;
+}
+
+export interface AntiEntropyConfig {
+  /** From the beginning of a write to the next; one that failed is followed by the backoff instead. */
+  readonly spacingMs: number;
+  /** How long an acknowledged write may take to come back before it is repeated. */
+  readonly returnMs: number;
+  readonly passesPerSecond: number;
+  readonly passesBurst: number;
+  readonly backoff: BackoffRange;
+  /** For one read: the longest blocking query (300 s and a sixteenth) and some. */
+  readonly watchMs: number;
+  readonly publishMs: number;
+}
+
+export const antiEntropyDefaults: AntiEntropyConfig = {
+  spacingMs: 1_000,
+  returnMs: 60_000,
+  passesPerSecond: 10,
+  passesBurst: 20,
+  backoff: backoffDefault,
+  watchMs: 330_000,
+  publishMs: 30_000,
+};
+
+export interface AntiEntropy extends AsyncDisposable {
+  /**
+   * The primary became reachable: ends a wait now, or the one after the attempt under way, and starts the
+   * backoff over.
+   */
+  wake(): void;
+}
+
+export function openGatewayAntiEntropy(o: AntiEntropyOptions): AntiEntropy {
+  return new RunningAntiEntropy(o);
+}
+
+class RunningAntiEntropy implements AntiEntropy {
+  readonly #o: Required<Omit<AntiEntropyOptions, 'config'>>;
+  readonly #config: AntiEntropyConfig;
+  readonly #stop = new AbortController();
+  readonly #pause: Pause;
+  readonly #limiter: Limiter;
+  readonly #running: Promise<void>;
+  #memory = nothingPublished;
+  #failures = 0;
+  /** 0 reads at once. */
+  #minIndex = 0;
+  /** When to read again even if nothing changed. */
+  #lookAgainAt: Millis = Number.POSITIVE_INFINITY;
+
+  constructor(o: AntiEntropyOptions) {
+    this.#o = { classify: () => 'transport', onEvent: () => {}, clock: systemClock, rng: systemRng, ...o };
+    this.#config = { ...antiEntropyDefaults, ...o.config };
+    const { passesPerSecond, passesBurst } = this.#config;
+    this.#pause = new Pause(this.#o.clock, this.#stop.signal);
+    this.#limiter = new Limiter({ perSecond: passesPerSecond, burst: passesBurst }, this.#o.clock.now());
+    this.#running = this.#run();
+  }
+
+  wake(): void {
+    this.#failures = 0;
+    this.#pause.wake();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error('anti-entropy was stopped'));
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    await Promise.resolve(); // not within the constructor
+    while (!this.#stop.signal.aborted) {
+      await this.#pause.gap(this.#limiter.take(this.#o.clock.now()));
+      await this.#pass();
+    }
+  }
+
+  async #pass(): Promise<void> {
+    const seen = await this.#watch();
+    if (!seen || this.#stop.signal.aborted) return;
+    const { clock, datacenter } = this.#o;
+    const decision = decide(this.#memory, seen, { ...this.#config, datacenter, now: clock.now() });
+    this.#minIndex = seen.index;
+    this.#lookAgainAt = Number.POSITIVE_INFINITY;
+    switch (decision.kind) {
+      case 'same':
+        this.#memory = { ...this.#memory, acknowledged: undefined };
+        this.#succeeded();
+        break;
+      case 'underWay':
+        this.#lookAgainAt = decision.until;
+        break;
+      case 'tooSoon':
+        this.#minIndex = 0;
+        await this.#pause.gap(decision.until - clock.now());
+        break;
+      case 'publish':
+        await this.#publish(seen, decision.reason);
+        break;
+      case 'refuse': {
+        const detail = `"${datacenter}" was asked to publish rows of "${decision.foreign}"; check what is handed to \`watch\``;
+        await this.#failed('sanity', 'local', new ReplicationError('foreign_record', detail));
+        break;
+      }
+    }
+  }
+
+  async #watch(): Promise<Seen | undefined> {
+    const { clock, watch } = this.#o;
+    const lookAgainMs = this.#lookAgainAt - clock.now();
+    const minIndex = lookAgainMs <= 0 ? 0 : this.#minIndex;
+    const ms = minIndex === 0 ? this.#config.watchMs : Math.min(this.#config.watchMs, lookAgainMs);
+    try {
+      const budget = { clock, ms, stop: this.#stop.signal, what: 'our own gateways' };
+      return await within((signal) => watch(minIndex, signal), budget);
+    } catch (error) {
+      this.#minIndex = 0;
+      const expected = minIndex !== 0 && error instanceof ReplicationError && error.code === 'timeout';
+      if (!expected) await this.#failed('watch', 'local', error);
+      return undefined;
+    }
+  }
+
+  async #publish(seen: Seen, reason: 'first' | 'changed'): Promise<void> {
+    const { clock, publish, classify, datacenter, stamp, onEvent } = this.#o;
+    const state = recordOf(datacenter, inOrder(seen.gateways), stamp());
+    const began = clock.now();
+    try {
+      const what = `publishing the gateways of ${datacenter}`;
+      const budget = { clock, ms: this.#config.publishMs, stop: this.#stop.signal, what };
+      await within((signal) => publish(state, signal), budget);
+    } catch (error) {
+      await this.#failed('publish', classify(error), error);
+      return;
+    }
+    this.#memory = acknowledge(this.#memory, seen, { began, now: clock.now() });
+    this.#lookAgainAt = clock.now() + this.#config.returnMs;
+    this.#succeeded();
+    onEvent({ kind: 'published', reason, gateways: seen.gateways.length, tookMs: clock.now() - began });
+  }
+
+  #succeeded(): void {
+    this.#failures = 0;
+    this.#pause.forgetWake();
+  }
+
+  async #failed(
+    stage: 'watch' | 'publish' | 'sanity',
+    failure: FailureKind | 'local',
+    error: unknown,
+  ): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    this.#minIndex = 0;
+    this.#failures++;
+    const waitMs = backoffMs(this.#failures, this.#config.backoff, this.#o.rng);
+    this.#o.onEvent({ kind: 'failed', stage, failure, error, waitMs });
+    await this.#pause.for(waitMs);
+  }
+}

@@ -1,0 +1,274 @@
+/**
+ * replicator.ts: keeps our copy of everybody's gateways equal to the primary's.
+ *
+ * A loop: ask for what is newer than we know, which may take minutes to be answered; judge the answer; write
+ * the difference, one record at a time; ask again. One answer is dealt with before the next is asked for, so
+ * nothing is written out of order. Disposing ends it in the middle of whatever it does.
+ * Lives here: the loop, its pace and its budgets. Must not live here: what an answer means (round.ts).
+ * Source: Consul agent/consul/replication.go, federation_state_replication.go.
+ */
+import { type BackoffRange, backoffDefault, backoffMs } from './backoff.ts';
+import type { FailureKind } from './errors.ts';
+import { Limiter } from './limiter.ts';
+import { Pause, within } from './pause.ts';
+import type { Clock, FederationState, Millis, Rng } from './ports.ts';
+import {
+  type Answer,
+  afterFailure,
+  checkAnswer,
+  type Doubt,
+  freshMemory,
+  judge,
+  type Plan,
+} from './round.ts';
+import { systemClock, systemRng } from './system.ts';
+
+export type ReplicaOp =
+  | { readonly kind: 'upsert'; readonly state: FederationState }
+  | { readonly kind: 'delete'; readonly datacenter: string };
+
+/** How one round went. `{ ok, transport }` is what the gateway locator wants to hear. */
+export interface Round {
+  readonly ok: boolean;
+  /** Of a round that is not ok: whether the way to the primary is to blame. */
+  readonly transport: boolean;
+  readonly failure?: {
+    readonly stage: 'fetch' | 'answer' | 'local' | 'delete' | 'upsert';
+    readonly kind: FailureKind | 'peer' | 'local';
+    readonly error: unknown;
+  };
+  /** Something was held back; asking again will tell. */
+  readonly doubt?: Doubt;
+  readonly remoteIndex: number | undefined;
+  readonly upserts: number;
+  readonly deletions: number;
+  readonly unchanged: number;
+  readonly withheld: number;
+  /** Until the answer, and for applying it. */
+  readonly fetchMs: number;
+  readonly applyMs: number;
+  /** Until the next round begins, at least. */
+  readonly waitMs: number;
+}
+
+export interface ReplicatorOptions {
+  /**
+   * `FederationState.List` of the primary: blocks until newer than `minIndex` or some minutes have passed; 0:
+   * at once.
+   */
+  readonly fetchRemote: (minIndex: number, signal: AbortSignal) => Promise<Answer>;
+  readonly fetchLocal: () => readonly FederationState[];
+  /** Resolves when applied; rejects when it never will be. */
+  readonly apply: (op: ReplicaOp) => Promise<void>;
+  readonly datacenter: string;
+  readonly primary: string;
+  readonly onRound?: (round: Round) => void;
+  /** What kind of failure an error of `fetchRemote` is. Default: always transport. */
+  readonly classify?: (error: unknown) => FailureKind;
+  readonly clock?: Clock;
+  readonly rng?: Rng;
+  readonly config?: Partial<ReplicatorConfig>;
+}
+
+export interface ReplicatorConfig {
+  readonly roundsPerSecond: number;
+  readonly roundsBurst: number;
+  readonly appliesPerSecond: number;
+  readonly backoff: BackoffRange;
+  /** For one fetch: the longest blocking query (300 s and a sixteenth) and time to travel. */
+  readonly fetchMs: number;
+  /** Until a doubted answer is asked for again, doubling while the doubt lasts. */
+  readonly doubt: BackoffRange;
+}
+
+export const replicatorDefaults: ReplicatorConfig = {
+  roundsPerSecond: 1,
+  roundsBurst: 5,
+  appliesPerSecond: 100,
+  backoff: backoffDefault,
+  fetchMs: 330_000,
+  doubt: { minMs: 1_000, maxMs: 60_000 },
+};
+
+export interface Replicator extends AsyncDisposable {
+  /**
+   * The primary became reachable: ends a wait now, or the one after the fetch under way, and starts the
+   * backoff over.
+   */
+  wake(): void;
+  /**
+   * Of the last round; undefined before the first has ended and after disposal, when nobody replicates any
+   * more.
+   */
+  status(): Round | undefined;
+}
+
+export function openReplicator(o: ReplicatorOptions): Replicator {
+  return new RunningReplicator(o);
+}
+
+class RunningReplicator implements Replicator {
+  readonly #o: Required<Omit<ReplicatorOptions, 'config'>>;
+  readonly #config: ReplicatorConfig;
+  readonly #stop = new AbortController();
+  readonly #pause: Pause;
+  readonly #limiter: Limiter;
+  readonly #running: Promise<void>;
+  #memory = freshMemory;
+  #failures = 0;
+  #status: Round | undefined;
+
+  constructor(o: ReplicatorOptions) {
+    this.#o = { onRound: () => {}, classify: () => 'transport', clock: systemClock, rng: systemRng, ...o };
+    this.#config = { ...replicatorDefaults, ...o.config };
+    const { roundsPerSecond, roundsBurst } = this.#config;
+    this.#pause = new Pause(this.#o.clock, this.#stop.signal);
+    this.#limiter = new Limiter({ perSecond: roundsPerSecond, burst: roundsBurst }, this.#o.clock.now());
+    this.#running = this.#run();
+  }
+
+  wake(): void {
+    this.#failures = 0;
+    this.#pause.wake();
+  }
+
+  status(): Round | undefined {
+    return this.#status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error('replication was stopped'));
+    await this.#running;
+    this.#status = undefined;
+  }
+
+  async #run(): Promise<void> {
+    await Promise.resolve(); // not within the constructor
+    while (!this.#stop.signal.aborted) {
+      await this.#pause.gap(this.#limiter.take(this.#o.clock.now()));
+      if (this.#stop.signal.aborted) return;
+      const round = await this.#round();
+      if (this.#stop.signal.aborted) return;
+      this.#status = round;
+      this.#o.onRound(round);
+      if (round.waitMs === 0) this.#pause.forgetWake();
+      else await this.#pause.for(round.waitMs);
+    }
+  }
+
+  async #round(): Promise<Round> {
+    const { clock } = this.#o;
+    const tally = new Tally(clock.now());
+    const fetched = await this.#fetch(tally);
+    if (fetched.kind === 'failed') return fetched.round;
+    const { answer } = fetched;
+    let plan: Plan;
+    try {
+      checkAnswer(answer);
+    } catch (error) {
+      return this.#failed(tally, { stage: 'answer', kind: 'peer', error });
+    }
+    try {
+      plan = judge(this.#memory, answer, this.#o.fetchLocal(), this.#o);
+    } catch (error) {
+      return this.#failed(tally, { stage: 'local', kind: 'local', error });
+    }
+    const failure = await this.#apply(plan, tally);
+    if (failure) return this.#failed(tally, failure);
+    this.#memory = plan.next;
+    this.#failures = 0;
+    const waitMs = plan.doubt ? backoffMs(plan.next.doubts, this.#config.doubt, this.#o.rng) : 0;
+    return tally.round(clock.now(), {
+      ok: true,
+      transport: false,
+      ...(plan.doubt && { doubt: plan.doubt }),
+      unchanged: plan.unchanged,
+      withheld: plan.withheld.length,
+      waitMs,
+    });
+  }
+
+  async #fetch(tally: Tally): Promise<Fetched> {
+    const { clock, fetchRemote, classify } = this.#o;
+    const minIndex = this.#memory.minIndex;
+    const what = 'federation states of the primary';
+    const budget = { clock, ms: this.#config.fetchMs, stop: this.#stop.signal, what };
+    try {
+      const answer = await within((signal) => fetchRemote(minIndex, signal), budget);
+      tally.answered(answer.index, clock.now());
+      return { kind: 'answer', answer };
+    } catch (error) {
+      tally.answered(undefined, clock.now());
+      return { kind: 'failed', round: this.#failed(tally, { stage: 'fetch', kind: classify(error), error }) };
+    }
+  }
+
+  /** Deletions first, then updates, evenly paced; stops between two of them, never within one. */
+  async #apply(plan: Plan, tally: Tally): Promise<Round['failure'] | undefined> {
+    const ops: readonly ReplicaOp[] = [
+      ...plan.deletions.map((datacenter) => ({ kind: 'delete' as const, datacenter })),
+      ...plan.updates.map((state) => ({ kind: 'upsert' as const, state })),
+    ];
+    for (const [at, op] of ops.entries()) {
+      if (at > 0) await this.#pause.gap(1_000 / this.#config.appliesPerSecond);
+      if (this.#stop.signal.aborted) return undefined;
+      try {
+        await this.#o.apply(op);
+      } catch (error) {
+        return { stage: op.kind, kind: 'local', error };
+      }
+      tally.applied(op);
+    }
+    return undefined;
+  }
+
+  #failed(tally: Tally, failure: NonNullable<Round['failure']>): Round {
+    const { clock, rng } = this.#o;
+    this.#memory = afterFailure(this.#memory);
+    this.#failures++;
+    return tally.round(clock.now(), {
+      ok: false,
+      transport: failure.kind === 'transport',
+      failure,
+      unchanged: 0,
+      withheld: 0,
+      waitMs: backoffMs(this.#failures, this.#config.backoff, rng),
+    });
+  }
+}
+
+type Fetched =
+  | { readonly kind: 'answer'; readonly answer: Answer }
+  | { readonly kind: 'failed'; readonly round: Round };
+
+/** Counts while a round goes on. */
+class Tally {
+  readonly #began: Millis;
+  #answeredAt: Millis;
+  #index: number | undefined;
+  #upserts = 0;
+  #deletions = 0;
+
+  constructor(now: Millis) {
+    this.#began = now;
+    this.#answeredAt = now;
+  }
+  answered(index: number | undefined, now: Millis): void {
+    this.#index = index;
+    this.#answeredAt = now;
+  }
+  applied(op: ReplicaOp): void {
+    if (op.kind === 'upsert') this.#upserts++;
+    else this.#deletions++;
+  }
+  round(now: Millis, o: Omit<Round, 'remoteIndex' | 'upserts' | 'deletions' | 'fetchMs' | 'applyMs'>): Round {
+    return {
+      ...o,
+      remoteIndex: this.#index,
+      upserts: this.#upserts,
+      deletions: this.#deletions,
+      fetchMs: this.#answeredAt - this.#began,
+      applyMs: now - this.#answeredAt,
+    };
+  }
+}
