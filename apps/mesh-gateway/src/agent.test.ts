@@ -1,0 +1,117 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { text } from 'node:stream/consumers';
+import { afterEach, expect, test } from 'vitest';
+import { VirtualClock } from '../test/virtual-clock.ts';
+import { Agent } from './agent.ts';
+import type { RegistrationBody } from './registration.ts';
+
+const stack = { current: new AsyncDisposableStack() };
+afterEach(async () => {
+  await stack.current.disposeAsync();
+  stack.current = new AsyncDisposableStack();
+});
+const never = new AbortController().signal;
+
+async function agentAt(answer: (q: IncomingMessage, r: ServerResponse) => void, token?: string) {
+  const server = createServer(answer).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  stack.current.defer(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as { port: number };
+  const clock = new VirtualClock();
+  const url = `http://127.0.0.1:${port}`;
+  return { clock, url, agent: new Agent({ url, fetch, clock, ...(token !== undefined && { token }) }) };
+}
+const json = (value: unknown) => (_q: unknown, r: ServerResponse) => r.end(JSON.stringify(value));
+
+test('agent: a registration is PUT as JSON, with the token in its header', async () => {
+  const seen: unknown[] = [];
+  const { agent, clock } = await agentAt((q, r) => {
+    void text(q).then((body) => {
+      seen.push(q.method, q.url, q.headers['x-consul-token'], JSON.parse(body));
+      r.end();
+    });
+  }, 'secret');
+  await agent.register({ ID: 'gw' } as RegistrationBody, never);
+  expect(seen).toEqual([
+    'PUT',
+    '/v1/agent/service/register?replace-existing-checks=true',
+    'secret',
+    { ID: 'gw' },
+  ]);
+  expect(clock.waiting).toBe(0);
+});
+
+test('agent: ids are escaped; 404 means unknown', async () => {
+  const { agent } = await agentAt((q, r) => {
+    r.statusCode = q.url === '/v1/agent/service/a%2Fb' ? 200 : 404;
+    r.end();
+  });
+  expect(await agent.knows('a/b', never)).toBe(true);
+  expect(await agent.knows('other', never)).toBe(false);
+});
+
+test.each([
+  [{ xDS: { Port: 8_502, Ports: { Plaintext: 18_502, TLS: 8_503 } } }, 18_502],
+  [{ xDS: { Port: 8_502 } }, 8_502],
+  [{ xDS: { Port: -1 } }, undefined],
+  [{}, undefined],
+])('agent: the xDS port of %j is %s', async (self, port) => {
+  expect((await (await agentAt(json(self))).agent.self(never)).xdsPort).toBe(port);
+});
+
+test('agent: its datacenter, and the proxy configuration of an instance', async () => {
+  const self = { Config: { Datacenter: 'dc1' } };
+  expect(await (await agentAt(json(self))).agent.self(never)).toEqual({ datacenter: 'dc1' });
+  const config = { envoy_stats_tags: ['a=b'] };
+  expect(await (await agentAt(json({ Proxy: { Config: config } }))).agent.proxyConfig('gw', never)).toEqual(
+    config,
+  );
+  expect(await (await agentAt(json({ ID: 'gw' }))).agent.proxyConfig('gw', never)).toBeUndefined();
+  const unknown = await agentAt((_q, r) => {
+    r.statusCode = 404;
+    r.end('unknown service ID: gw');
+  });
+  expect(await unknown.agent.proxyConfig('gw', never)).toBeUndefined();
+});
+
+test('agent: 4xx is refused, 5xx and nonsense are failed, with what it said', async () => {
+  const refusing = await agentAt((_q, r) => {
+    r.statusCode = 403;
+    r.end('Permission denied\n');
+  });
+  await expect(refusing.agent.self(never)).rejects.toMatchObject({
+    code: 'refused',
+    message: expect.stringContaining('403 to GET /v1/agent/self: Permission denied'),
+  });
+  const failing = await agentAt((_q, r) => {
+    r.statusCode = 500;
+    r.end();
+  });
+  await expect(failing.agent.knows('gw', never)).rejects.toMatchObject({ code: 'failed' });
+  await expect((await agentAt((_q, r) => r.end('<'))).agent.self(never)).rejects.toMatchObject({
+    code: 'failed',
+  });
+});
+
+test('agent: nobody there, no answer in time, given up: unreachable, naming the address', async () => {
+  const { agent, clock, url } = await agentAt(() => {});
+  const waiting = agent.knows('gw', never);
+  clock.advance(5_000);
+  await expect(waiting).rejects.toMatchObject({ code: 'unreachable', message: expect.stringContaining(url) });
+  expect(clock.waiting).toBe(0);
+  await expect(agent.knows('gw', AbortSignal.abort())).rejects.toMatchObject({ code: 'unreachable' });
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  const nobody = new Agent({ url: `http://127.0.0.1:${port}`, fetch, clock });
+  await expect(nobody.knows('gw', never)).rejects.toMatchObject({
+    code: 'unreachable',
+    message: expect.stringContaining('ECONNREFUSED'),
+  });
+});

@@ -1,0 +1,139 @@
+/**
+ * agent.ts: the five things the gateway asks of the local agent's HTTP API.
+ *
+ * Lives here: requests, their deadline, and what went wrong. Must not live here: when to ask (keep-registered.ts).
+ * Source: Consul api/agent.go.
+ */
+import type { RegistrationBody } from './registration.ts';
+import type { Clock } from './relay/ports.ts';
+
+/** Longest wait for one answer. */
+const answerMsMax = 5_000;
+
+export class AgentError extends Error {
+  override readonly name = 'AgentError';
+  /** `unreachable`: no answer came. `refused`: it said no (4xx). `failed`: it could not (5xx), or talked nonsense. */
+  readonly code: 'unreachable' | 'refused' | 'failed';
+  constructor(code: AgentError['code'], detail: string, options?: ErrorOptions) {
+    super(`[${code}] ${detail}`, options);
+    this.code = code;
+  }
+}
+
+export interface AgentOptions {
+  /** Without a slash at the end. */
+  readonly url: string;
+  readonly token?: string;
+  readonly fetch: typeof fetch;
+  readonly clock: Clock;
+}
+
+export class Agent {
+  readonly #o: AgentOptions;
+
+  constructor(o: AgentOptions) {
+    this.#o = o;
+  }
+
+  async register(body: RegistrationBody, signal: AbortSignal): Promise<void> {
+    await this.#ask(
+      'PUT',
+      '/v1/agent/service/register?replace-existing-checks=true',
+      signal,
+      JSON.stringify(body),
+    );
+  }
+
+  async deregister(id: string, signal: AbortSignal): Promise<void> {
+    await this.#ask('PUT', `/v1/agent/service/deregister/${encodeURIComponent(id)}`, signal);
+  }
+
+  /** Whether the agent still has this instance. */
+  async knows(id: string, signal: AbortSignal): Promise<boolean> {
+    const { status } = await this.#ask(
+      'GET',
+      `/v1/agent/service/${encodeURIComponent(id)}`,
+      signal,
+      undefined,
+      [404],
+    );
+    return status !== 404;
+  }
+
+  /** The proxy configuration of this instance; undefined if it has none, or the agent does not know the instance. */
+  async proxyConfig(id: string, signal: AbortSignal): Promise<Readonly<Record<string, unknown>> | undefined> {
+    const path = `/v1/agent/service/${encodeURIComponent(id)}`;
+    const { status, text } = await this.#ask('GET', path, signal, undefined, [404]);
+    if (status === 404) return undefined;
+    const { Proxy: proxy } = this.#parse<{ Proxy?: { Config?: Record<string, unknown> | null } | null }>(
+      text,
+      path,
+    );
+    return proxy?.Config ?? undefined;
+  }
+
+  /** Its datacenter, and the port of its plain-text xDS server; what it does not have or say is absent. */
+  async self(signal: AbortSignal): Promise<{ readonly datacenter?: string; readonly xdsPort?: number }> {
+    const path = '/v1/agent/self';
+    const { text } = await this.#ask('GET', path, signal);
+    const self = this.#parse<{
+      Config?: { Datacenter?: unknown };
+      xDS?: { Port?: unknown; Ports?: { Plaintext?: unknown } };
+    }>(text, path);
+    const port = self.xDS?.Ports?.Plaintext ?? self.xDS?.Port;
+    const datacenter = self.Config?.Datacenter;
+    return {
+      ...(typeof datacenter === 'string' && { datacenter }),
+      ...(typeof port === 'number' && port > 0 && { xdsPort: port }),
+    };
+  }
+
+  #parse<T>(text: string, path: string): T {
+    try {
+      return JSON.parse(text) as T;
+    } catch (cause) {
+      throw new AgentError('failed', `${this.#o.url}${path} is no JSON`, { cause });
+    }
+  }
+
+  async #ask(
+    method: 'GET' | 'PUT',
+    path: string,
+    signal: AbortSignal,
+    body?: string,
+    fine: readonly number[] = [],
+  ): Promise<{ status: number; text: string }> {
+    const { url, token, clock } = this.#o;
+    const timeout = new AbortController();
+    using _deadline = clock.at(clock.now() + answerMsMax, () =>
+      timeout.abort(new Error(`no answer within ${answerMsMax} ms`)),
+    );
+    let response: Response;
+    let text: string;
+    try {
+      response = await this.#o.fetch(url + path, {
+        method,
+        signal: AbortSignal.any([signal, timeout.signal]),
+        headers: {
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...(token !== undefined && { 'x-consul-token': token }),
+        },
+        ...(body !== undefined && { body }),
+      });
+      text = await response.text();
+    } catch (cause) {
+      const why =
+        cause instanceof Error ? ((cause.cause as Error | undefined)?.message ?? cause.message) : cause;
+      throw new AgentError('unreachable', `${url}: ${why}; is the agent running, and is --http-addr right?`, {
+        cause,
+      });
+    }
+    const { status } = response;
+    if (response.ok || fine.includes(status)) return { status, text };
+    const code = status >= 400 && status < 500 ? 'refused' : 'failed';
+    throw new AgentError(
+      code,
+      `${url} answered ${status} to ${method} ${path.split('?')[0]}: ${text.trim()}`,
+    );
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * data-plane.ts: whoever carries the connections, as `main` sees it.
+ *
+ * Lives here: the door both data planes share. Must not live here: either of them (embedded.ts, envoy/plane.ts).
+ */
+import type { HostPort } from '@fed/alpn-mux';
+
+/** What can be known once the agent has the registration. */
+export interface Assignment {
+  /** xDS as a gRPC target: `host:port` or `unix:///path`. */
+  readonly target: string;
+  readonly datacenter?: string;
+  /** The proxy configuration under which the instance is registered. */
+  readonly proxyConfig?: Readonly<Record<string, unknown>>;
+}
+
+export interface DataPlane extends AsyncDisposable {
+  /** Begins to take configuration and to relay. Called once. Rejects if it cannot begin. */
+  start(a: Assignment): Promise<void>;
+  /** An exit status, if it ends without being asked to; otherwise pending for ever. */
+  readonly ended: Promise<number>;
+  /** Connections being relayed. */
+  connections(): Promise<number>;
+  /** No new connections; resolves with the exit status once the open ones are over, or `withinMs` later, when the rest is cut. */
+  drain(withinMs: number): Promise<number>;
+}
+
+/** How a data plane says that it is ready. */
+export type Announce = (binds: readonly HostPort[], admin: HostPort) => void;

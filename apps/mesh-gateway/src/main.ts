@@ -1,0 +1,137 @@
+/**
+ * main.ts: the story of a gateway.
+ *
+ * It tells the agent where it is, has a data plane do what comes back over xDS, and at the end stops in the order in
+ * which others depend on it. Rooms below know nothing of each other; they meet here.
+ * Lives here: composition and order. Must not live here: decisions.
+ */
+import { renderHostPort } from '@fed/alpn-mux';
+import { Agent, type AgentError } from './agent.ts';
+import type { GatewayConfig } from './config.ts';
+import type { Announce, Assignment, DataPlane } from './data-plane.ts';
+import { type KeepRegistered, keepRegistered } from './keep-registered.ts';
+import type { Log } from './log.ts';
+import { settlePorts } from './ports-settled.ts';
+import { registrationBody } from './registration.ts';
+import type { World } from './world.ts';
+
+/** Runs until `stop`, then drains; resolves with the exit status. Rejects, with nothing left open, if it cannot begin. */
+export async function main(given: GatewayConfig, world: World, log: Log, stop: AbortSignal): Promise<number> {
+  const { clock, rng, fetch } = world;
+  const config = await settlePorts(given, world.freePort);
+  const { id, token } = config;
+  const body = registrationBody(config, world.hostAddresses());
+  const agent = new Agent({ url: config.httpUrl, fetch, clock, ...(token !== undefined && { token }) });
+  let kept: KeepRegistered | undefined;
+  const announce: Announce = (binds, admin) =>
+    world.print(
+      `mesh gateway ${id} listening on ${binds.map(renderHostPort).join(', ')}, admin on http://${renderHostPort(admin)}`,
+    );
+
+  // ---- Above, nothing but free ports has been touched. Below, each line opens something; leaving closes it. ----
+  await using plane = await openPlane({ config, world, log, announce, streamLost: () => kept?.check() });
+  await using registration = config.register
+    ? keepRegistered({
+        agent,
+        body,
+        clock,
+        rng,
+        onEvent: (e) => {
+          if (e.kind === 'registered') log.info({ id, again: e.again }, 'registered at the agent');
+          else if (e.kind === 'agentBack') log.info('the agent answers again');
+          else if (e.kind === 'agentLost')
+            log.warn({ err: e.cause }, 'the agent does not answer; relaying goes on');
+          else log.warn({ err: e.cause, retryMs: e.retryMs }, 'registration failed; trying again');
+        },
+      })
+    : undefined;
+  kept = registration;
+  if (registration) await Promise.race([registration.registered, aborted(stop)]);
+  if (stop.aborted) return 0;
+
+  const assignment = await askAgent(config, agent, log, stop);
+  await plane.start(assignment);
+  log.info({ target: assignment.target, id }, 'asking for configuration over xDS');
+  const crashed = await Promise.race([plane.ended, aborted(stop)]);
+
+  // Nobody is sent here any more; nothing new is configured; nobody new comes in; those inside go.
+  log.info({ connections: await plane.connections(), drainMs: config.drainMs }, 'stopping');
+  await registration?.[Symbol.asyncDispose]();
+  if (config.register && config.deregisterOnExit) {
+    await agent.deregister(id, new AbortController().signal).then(
+      () => log.info({ id }, 'deregistered'),
+      (e: AgentError) =>
+        log.warn(reason(e), 'could not deregister; the agent forgets the instance by its check'),
+    );
+  }
+  return crashed ?? (await plane.drain(config.drainMs));
+}
+
+/** Prints what Envoy would be started with. Registers only if asked to. */
+export async function printBootstrap(
+  given: GatewayConfig,
+  world: World,
+  log: Log,
+  stop: AbortSignal,
+): Promise<void> {
+  const { clock, fetch } = world;
+  const config = await settlePorts(given, world.freePort);
+  const { token } = config;
+  const agent = new Agent({ url: config.httpUrl, fetch, clock, ...(token !== undefined && { token }) });
+  if (config.register) await agent.register(registrationBody(config, world.hostAddresses()), stop);
+  const { bootstrapText } = await import('./envoy/bootstrap.ts');
+  world.print(
+    (await bootstrapText(config, await askAgent(config, agent, log, stop), world.resolve)).trimEnd(),
+  );
+}
+
+/** Either room is entered only by who lives there: the other one's libraries are not even loaded. */
+async function openPlane(o: {
+  readonly config: GatewayConfig;
+  readonly world: World;
+  readonly log: Log;
+  readonly announce: Announce;
+  readonly streamLost: () => void;
+}): Promise<DataPlane> {
+  switch (o.config.dataPlane) {
+    case 'embedded':
+      return await (await import('./embedded.ts')).openEmbeddedPlane(o);
+    case 'envoy':
+      return await (await import('./envoy/plane.ts')).openEnvoyPlane(o);
+  }
+}
+
+const xdsPortDefault = 8_502;
+
+/** Where xDS is and what else the agent knows of us; a gateway that then asks in vain says so in its log. */
+async function askAgent(c: GatewayConfig, agent: Agent, log: Log, stop: AbortSignal): Promise<Assignment> {
+  const { hostname } = new URL(c.httpUrl); // IPv6 in brackets, as gRPC wants it
+  const target = c.grpcTarget ?? `${hostname}:${xdsPortDefault}`;
+  if (c.dataPlane === 'embedded' && c.grpcTarget !== undefined) return { target };
+  try {
+    const [self, proxyConfig] = await Promise.all([
+      agent.self(stop),
+      c.dataPlane === 'envoy' ? agent.proxyConfig(c.id, stop) : undefined,
+    ]);
+    if (c.grpcTarget === undefined && self.xdsPort === undefined)
+      log.warn({ target }, 'the agent names no xDS port; trying the usual one, or set --grpc-addr');
+    return {
+      target: c.grpcTarget ?? `${hostname}:${self.xdsPort ?? xdsPortDefault}`,
+      ...(self.datacenter !== undefined && { datacenter: self.datacenter }),
+      ...(proxyConfig !== undefined && { proxyConfig }),
+    };
+  } catch (e) {
+    log.warn(
+      { ...reason(e as AgentError), target },
+      'cannot ask the agent for its xDS port; trying this one',
+    );
+    return { target };
+  }
+}
+
+const reason = (e: AgentError): { code: string; cause: string } => ({ code: e.code, cause: e.message });
+
+async function aborted(signal: AbortSignal): Promise<undefined> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

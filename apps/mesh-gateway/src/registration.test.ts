@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'vitest';
+import { vector } from '../test/golden.ts';
+import { parseCommandLine } from './command-line.ts';
+import { readConfig, UsageError } from './config.ts';
+import { registrationBody } from './registration.ts';
+
+interface Case {
+  id: string;
+  args: string[];
+  hostAddresses?: string[];
+  body?: unknown;
+  error?: string;
+}
+const { cases } = vector('registration.json') as { cases: Case[] };
+const run = (args: readonly string[], hostAddresses: readonly string[] = []): unknown =>
+  registrationBody(readConfig(parseCommandLine(args, { exitOverride: true }), {}), new Set(hostAddresses));
+
+/** Our codes for what the original says in words. It registers only on demand; here it is the other way round. */
+const codeOf: Record<string, { code: UsageError['code']; args?: (args: string[]) => string[] }> = {
+  'lan-not-bindable': { code: 'address_not_bindable' },
+  'expose-without-register': { code: 'expose_needs_registration', args: (args) => [...args, '-no-register'] },
+  'expose-other-kind': { code: 'kind_unsupported' },
+  'address-hostname-no-port': { code: 'address_needs_port' },
+};
+
+describe('registration', () => {
+  for (const c of cases) {
+    if (c.error === undefined) {
+      test(`${c.id}: ${c.args.slice(2).join(' ') || 'no flags'}`, () => {
+        expect(run(c.args, c.hostAddresses)).toEqual(c.body);
+      });
+      continue;
+    }
+    test(`${c.id}: ${c.error}`, () => {
+      const ours = codeOf[c.id];
+      const args = ours?.args?.(c.args) ?? c.args;
+      expect(() => run(args, c.hostAddresses)).toThrow(UsageError);
+      expect(() => run(args, c.hostAddresses)).toThrow(expect.objectContaining({ code: ours?.code }));
+    });
+  }
+
+  test('any address of 127.0.0.0/8 can be listened on', () => {
+    expect(run(['--address', '127.0.0.7:8443'], ['127.0.0.1'])).toMatchObject({ Address: '127.0.0.7' });
+    expect(() => run(['--address', '127.0.0.7:8443'], ['10.0.0.1'])).toThrow(UsageError);
+  });
+
+  test('an IPv6 address is written in brackets where a port follows', () => {
+    expect(run(['--address', '[fd00::21]:8443'], ['fd00::21'])).toMatchObject({
+      Address: 'fd00::21',
+      Check: { TCP: '[fd00::21]:8443' },
+    });
+  });
+});
