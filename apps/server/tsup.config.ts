@@ -1,3 +1,3 @@
-import { library } from '@fed/tooling/tsup';
+import { application } from '@fed/tooling/tsup';
 
-export default library({ entry: ['src/cli.ts'], format: ['esm'], dts: false });
+export default application();

@@ -8,14 +8,21 @@
  */
 import { deregister, register } from './catalog.ts';
 import { type Command, decodeCommand, ignoreUnknownFlag } from './command.ts';
+import { applyCa } from './connect-ca.ts';
 import { FsmError } from './errors.ts';
 import { newFederationState, withIndexes } from './new-row.ts';
 import type { Coordinate, FederationState } from './rows.ts';
 import type { Store } from './store.ts';
 import { indexKey, keyOf, type Transaction } from './tables.ts';
 
-/** true for a federation state written, null for what has nothing to say, or why the command was refused. */
-export type ApplyResult = true | null | FsmError;
+/**
+ * What a command answers: true for something written; false for a write that came too late; a number where one was asked
+ * for; null for what has nothing to say.
+ */
+export type CommandResult = boolean | number | null;
+
+/** The answer, or why the command was refused. */
+export type ApplyResult = CommandResult | FsmError;
 
 export function apply(store: Store, index: number, bytes: Uint8Array): ApplyResult {
   try {
@@ -29,7 +36,7 @@ export function apply(store: Store, index: number, bytes: Uint8Array): ApplyResu
   }
 }
 
-function applyCommand(tx: Transaction, command: Command): true | null {
+function applyCommand(tx: Transaction, command: Command): CommandResult {
   switch (command.type) {
     case 'register':
       register(tx, command.request, { restoring: false });
@@ -42,6 +49,8 @@ function applyCommand(tx: Transaction, command: Command): true | null {
     case 'coordinates':
       updateCoordinates(tx, command.updates);
       return null;
+    case 'connectCa':
+      return applyCa(tx, command.request);
     case 'foreign':
       if ((command.typeByte & ignoreUnknownFlag) !== 0) return null;
       throw new FsmError('unsupported', `no meaning is known for log entries of type ${command.typeByte}`);

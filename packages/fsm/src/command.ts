@@ -11,7 +11,16 @@ import { MsgpackError, Reader, type Value, Writer } from '@fed/msgpack';
 import { FsmError, RowError } from './errors.ts';
 import { newCoordinate, newFederationState } from './new-row.ts';
 import { binaryKeys, shapes } from './row-shapes.ts';
-import type { CheckRow, Coordinate, FederationState, ServiceRow, StringMap } from './rows.ts';
+import type {
+  CaConfig,
+  CaProviderState,
+  CaRoot,
+  CheckRow,
+  Coordinate,
+  FederationState,
+  ServiceRow,
+  StringMap,
+} from './rows.ts';
 import { conform, type Fields, freeze } from './shapes.ts';
 
 /** Message types of the log and of snapshot records that mean something here. */
@@ -19,7 +28,11 @@ export const messageType = {
   register: 0,
   deregister: 1,
   coordinates: 6,
+  connectCa: 13,
+  caProviderState: 14, // in snapshots only
+  caConfig: 15, // in snapshots only
   index: 16,
+  configEntry: 22, // in snapshots only: kept for others
   federationState: 30,
 } as const;
 
@@ -51,6 +64,18 @@ export type DeregisterRequest = {
   readonly Token: string;
 };
 
+/** `Index` is the index of the roots the writer has seen: a write that comes too late changes nothing. */
+export type CaRequest = {
+  readonly Config: CaConfig | null;
+  readonly Datacenter: string;
+  readonly Index: number;
+  /** One of `caOps`; others decode, and are refused when applied. */
+  readonly Op: string;
+  readonly ProviderState: CaProviderState | null;
+  readonly Roots: readonly CaRoot[] | null;
+  readonly Token: string;
+};
+
 export type Command =
   | { readonly type: 'register'; readonly request: RegisterRequest }
   | { readonly type: 'deregister'; readonly request: DeregisterRequest }
@@ -63,6 +88,7 @@ export type Command =
       readonly token?: string;
     }
   | { readonly type: 'coordinates'; readonly updates: readonly Coordinate[] }
+  | { readonly type: 'connectCa'; readonly request: CaRequest }
   | { readonly type: 'foreign'; readonly typeByte: number; readonly body: Uint8Array };
 
 const registerFields = {
@@ -89,6 +115,16 @@ const deregisterFields = {
   Token: 'text',
 } as const satisfies Fields & Record<keyof DeregisterRequest, unknown>;
 
+const caRequestFields = {
+  Config: { pointer: (shapes.caConfig as { readonly struct: Fields }).struct },
+  Datacenter: 'text',
+  Index: 'index',
+  Op: 'text',
+  ProviderState: { pointer: (shapes.caProviderState as { readonly struct: Fields }).struct },
+  Roots: { list: shapes.caRoot },
+  Token: 'text',
+} as const satisfies Fields & Record<keyof CaRequest, unknown>;
+
 const federationStateRequestFields = {
   Datacenter: 'text',
   Op: 'text',
@@ -105,6 +141,10 @@ export function newRegisterRequest(
 
 export function newDeregisterRequest(request: Partial<DeregisterRequest> | Value): DeregisterRequest {
   return freeze(conform(request as Value, { struct: deregisterFields }) as DeregisterRequest);
+}
+
+export function newCaRequest(request: Partial<CaRequest> | Value): CaRequest {
+  return freeze(conform(request as Value, { struct: caRequestFields }) as CaRequest);
 }
 
 export function encodeCommand(command: Command): Uint8Array {
@@ -126,6 +166,8 @@ export function encodeCommand(command: Command): Uint8Array {
         .take();
     case 'coordinates':
       return out.u8(messageType.coordinates).value(command.updates).take();
+    case 'connectCa':
+      return out.u8(messageType.connectCa).value(command.request).take();
     case 'foreign':
       return out.u8(command.typeByte).verbatim(command.body).take();
   }
@@ -145,6 +187,8 @@ export function decodeCommand(bytes: Uint8Array): Command {
         return federationStateCommand(body(bytes));
       case messageType.coordinates:
         return { type: 'coordinates', updates: coordinateList(body(bytes)) };
+      case messageType.connectCa:
+        return { type: 'connectCa', request: newCaRequest(body(bytes)) };
       default:
         return { type: 'foreign', typeByte, body: Uint8Array.from(bytes.subarray(1)) };
     }

@@ -3,7 +3,7 @@
  *
  * Lives here: wiring engine to store, one error channel for commands. Must not live here: the meaning of commands.
  */
-import { type ApplyResult, apply } from './apply.ts';
+import { type ApplyResult, apply, type CommandResult } from './apply.ts';
 import { type BlockingQueryOptions, blockingQuery, type WatchableStore } from './blocking-query.ts';
 import { type Command, encodeCommand } from './command.ts';
 import type { LogEngine, OpenEngine } from './engine.ts';
@@ -25,9 +25,9 @@ export interface Fsm extends AsyncDisposable {
     read: (store: ReadStore) => { readonly index: number; readonly value: T },
   ): Promise<{ readonly index: number; readonly value: T }>;
   /** Resolves when durable and applied. Rejects with FsmError when the command was refused, with the engine's error when it will never be in the log. */
-  apply(command: Command): Promise<{ readonly index: number; readonly result: true | null }>;
+  apply(command: Command): Promise<{ readonly index: number; readonly result: CommandResult }>;
   /** The same for bytes that already are a log entry. */
-  applyBytes(entry: Uint8Array): Promise<{ readonly index: number; readonly result: true | null }>;
+  applyBytes(entry: Uint8Array): Promise<{ readonly index: number; readonly result: CommandResult }>;
   /** The state now, in the original's format (state.bin of a snapshot archive). */
   snapshot(): Uint8Array;
   /** Replaces the state by such a snapshot, durably, at a new index. Throws SnapshotError before anything is touched. */
@@ -52,7 +52,7 @@ export async function openFsm(o: {
     },
   });
 
-  const applyBytes = async (entry: Uint8Array): Promise<{ index: number; result: true | null }> => {
+  const applyBytes = async (entry: Uint8Array): Promise<{ index: number; result: CommandResult }> => {
     const { index, result } = await engine.append(entry);
     const verdict = result as ApplyResult;
     if (verdict instanceof FsmError) throw verdict;

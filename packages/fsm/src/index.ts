@@ -7,15 +7,18 @@ export {
   type WatchableStore,
 } from './blocking-query.ts';
 export {
+  type CaRequest,
   type Command,
   type DeregisterRequest,
   decodeCommand,
   encodeCommand,
   messageType,
+  newCaRequest,
   newDeregisterRequest,
   newRegisterRequest,
   type RegisterRequest,
 } from './command.ts';
+export { type CaOp, caSerialKey } from './connect-ca.ts';
 export type { EngineHooks, EngineStats, Leadership, LogEngine, OpenEngine } from './engine.ts';
 export { FsmError, RowError, SnapshotError } from './errors.ts';
 export { type Fsm, openFsm } from './fsm.ts';
@@ -35,6 +38,9 @@ export { createMemoryFs, type MemoryFs } from './log/memory-fs.ts';
 export { embeddedLog, openEmbeddedLog } from './log/open.ts';
 export type { EmbeddedLogOptions, LogEvent } from './log/options.ts';
 export {
+  newCaConfig,
+  newCaProviderState,
+  newCaRoot,
   newCheck,
   newCheckServiceNode,
   newCoordinate,
@@ -46,9 +52,13 @@ export type { Clock, Rng } from './ports.ts';
 export type { ReadStore, Rows } from './read-store.ts';
 export { binaryKeys } from './row-shapes.ts';
 export type {
+  CaConfig,
+  CaProviderState,
+  CaRoot,
   CheckDefinition,
   CheckRow,
   CheckServiceNode,
+  ConfigEntry,
   Coordinate,
   DurationNs,
   ExposeConfig,

@@ -9,6 +9,9 @@
 import type { Value } from '@fed/msgpack';
 import { shapes } from './row-shapes.ts';
 import type {
+  CaConfig,
+  CaProviderState,
+  CaRoot,
   CheckDefinition,
   CheckRow,
   CheckServiceNode,
@@ -43,6 +46,18 @@ export function newFederationState(row: Partial<FederationState> | Value): Feder
 
 export function newCoordinate(row: Partial<Coordinate> | Value): Coordinate {
   return freeze(conform(row as Value, shapes.coordinate) as Coordinate);
+}
+
+export function newCaRoot(row: Partial<CaRoot> | Value): CaRoot {
+  return freeze(conform(row as Value, shapes.caRoot) as CaRoot);
+}
+
+export function newCaConfig(row: Partial<CaConfig> | Value): CaConfig {
+  return freeze(conform(row as Value, shapes.caConfig) as CaConfig);
+}
+
+export function newCaProviderState(row: Partial<CaProviderState> | Value): CaProviderState {
+  return freeze(conform(row as Value, shapes.caProviderState) as CaProviderState);
 }
 
 type Indexed = { readonly CreateIndex: number; readonly ModifyIndex: number };

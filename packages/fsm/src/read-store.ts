@@ -7,8 +7,12 @@
  * Source of the index rules: Consul agent/consul/state/catalog.go, federation_state.go (v1.9.8).
  */
 import type {
+  CaConfig,
+  CaProviderState,
+  CaRoot,
   CheckRow,
   CheckServiceNode,
+  ConfigEntry,
   Coordinate,
   FederationState,
   NodeRow,
@@ -46,4 +50,11 @@ export interface ReadStore {
   /** status: 'passing' | 'warning' | 'critical' | 'any' */
   checksInState(status: string): Rows<CheckRow>;
   coordinates(): Rows<Coordinate>;
+  /** Roots of the mesh's certificate authority, by ID. */
+  caRoots(): Rows<CaRoot>;
+  caConfig(): { readonly index: number; readonly row: CaConfig | undefined };
+  /** What the built-in authority signs with. Holds a private key: for the signer only. */
+  caProviderState(id: string): { readonly index: number; readonly row: CaProviderState | undefined };
+  /** Config entries that came with a snapshot, in its order. Throws FsmError `malformed` if one is not what it claims to be. */
+  configEntries(): Rows<ConfigEntry>;
 }

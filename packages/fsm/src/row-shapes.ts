@@ -5,6 +5,9 @@
  * Source: Consul agent/structs (v1.9.8).
  */
 import type {
+  CaConfig,
+  CaProviderState,
+  CaRoot,
   CheckDefinition,
   CheckRow,
   CheckServiceNode,
@@ -152,6 +155,45 @@ const coordinateFields = {
   Segment: 'text',
 } as const satisfies Fields & Record<keyof Coordinate, unknown>;
 
+const caRootFields = {
+  Active: 'bool',
+  CreateIndex: 'index',
+  ExternalTrustDomain: 'text',
+  ID: 'text',
+  IntermediateCerts: { list: 'text' },
+  ModifyIndex: 'index',
+  Name: 'text',
+  NotAfter: 'time',
+  NotBefore: 'time',
+  PrivateKeyBits: 'int',
+  PrivateKeyType: 'text',
+  RootCert: 'text',
+  RotatedOutAt: 'time',
+  SerialNumber: 'int',
+  SigningCert: 'text',
+  SigningKey: 'text',
+  SigningKeyID: 'text',
+} as const satisfies Fields & Record<keyof CaRoot, unknown>;
+
+const caConfigFields = {
+  ClusterID: 'text',
+  Config: { map: 'opaque' },
+  CreateIndex: 'index',
+  ForceWithoutCrossSigning: 'bool',
+  ModifyIndex: 'index',
+  Provider: 'text',
+  State: { map: 'text' },
+} as const satisfies Fields & Record<keyof CaConfig, unknown>;
+
+const caProviderStateFields = {
+  CreateIndex: 'index',
+  ID: 'text',
+  IntermediateCert: 'text',
+  ModifyIndex: 'index',
+  PrivateKey: 'text',
+  RootCert: 'text',
+} as const satisfies Fields & Record<keyof CaProviderState, unknown>;
+
 /** Shapes by row, for whoever reads a message that contains one. */
 export const shapes: { readonly [row in RowName]: Shape } = {
   node: { struct: nodeFields },
@@ -160,9 +202,26 @@ export const shapes: { readonly [row in RowName]: Shape } = {
   checkServiceNode: { struct: checkServiceNodeFields },
   federationState: { struct: federationStateFields },
   coordinate: { struct: coordinateFields },
+  caRoot: { struct: caRootFields },
+  caConfig: { struct: caConfigFields },
+  caProviderState: { struct: caProviderStateFields },
 };
 
-type RowName = 'node' | 'service' | 'check' | 'checkServiceNode' | 'federationState' | 'coordinate';
+type RowName =
+  | 'node'
+  | 'service'
+  | 'check'
+  | 'checkServiceNode'
+  | 'federationState'
+  | 'coordinate'
+  | 'caRoot'
+  | 'caConfig'
+  | 'caProviderState';
 
 /** Keys whose raw value is binary wherever it stands: pass to `decode` of @fed/msgpack for any message with rows. */
-export const binaryKeys: ReadonlySet<string> = new Set(['UpdatedAt']);
+export const binaryKeys: ReadonlySet<string> = new Set([
+  'UpdatedAt',
+  'NotAfter',
+  'NotBefore',
+  'RotatedOutAt',
+]);

@@ -162,6 +162,54 @@ export type FederationState = {
   readonly UpdatedAt: Uint8Array;
 };
 
+/**
+ * One root of the mesh's certificate authority, as peers are told of it. `ExternalTrustDomain` is the cluster id, and the
+ * times are Go's binary ones. A row never carries the key: SigningKey is empty outside of the provider's own state.
+ */
+export type CaRoot = {
+  readonly Active: boolean;
+  readonly CreateIndex: number;
+  readonly ExternalTrustDomain: string;
+  readonly ID: string;
+  readonly IntermediateCerts: readonly string[] | null;
+  readonly ModifyIndex: number;
+  readonly Name: string;
+  readonly NotAfter: Uint8Array;
+  readonly NotBefore: Uint8Array;
+  readonly PrivateKeyBits: number;
+  readonly PrivateKeyType: string;
+  readonly RootCert: string;
+  readonly RotatedOutAt: Uint8Array;
+  readonly SerialNumber: number | bigint;
+  readonly SigningCert: string;
+  readonly SigningKey: string;
+  readonly SigningKeyID: string;
+};
+
+/** How certificates are made, and for which cluster: `ClusterID` never changes once it is set. */
+export type CaConfig = {
+  readonly ClusterID: string;
+  readonly Config: { readonly [key: string]: Opaque } | null;
+  readonly CreateIndex: number;
+  readonly ForceWithoutCrossSigning: boolean;
+  readonly ModifyIndex: number;
+  readonly Provider: string;
+  readonly State: StringMap | null;
+};
+
+/** What the built-in authority signs with. The only row that holds a private key; it leaves this datacenter in snapshots alone. */
+export type CaProviderState = {
+  readonly CreateIndex: number;
+  readonly ID: string;
+  readonly IntermediateCert: string;
+  readonly ModifyIndex: number;
+  readonly PrivateKey: string;
+  readonly RootCert: string;
+};
+
+/** A config entry we only keep for others: its kind, and its value as it stands on the wire. */
+export type ConfigEntry = { readonly kind: string; readonly value: Uint8Array };
+
 export type Coordinate = {
   readonly Coord: {
     readonly Adjustment: number | Float;

@@ -11,13 +11,22 @@ import { MsgpackError, Reader, type Value, Writer } from '@fed/msgpack';
 import { restoreFederationState, updateCoordinates } from './apply.ts';
 import { register } from './catalog.ts';
 import { type Command, decodeCommand, encodeCommand, messageType, newRegisterRequest } from './command.ts';
-import { FsmError, SnapshotError } from './errors.ts';
-import type { NodeRow } from './rows.ts';
+import { restoreCa } from './connect-ca.ts';
+import { FsmError, RowError, SnapshotError } from './errors.ts';
+import { newCaConfig, newCaProviderState, newCaRoot } from './new-row.ts';
+import { binaryKeys } from './row-shapes.ts';
+import type { CaConfig, CaProviderState, CaRoot, NodeRow } from './rows.ts';
 import type { Store } from './store.ts';
 import { type ForeignRecord, prefixOf, type Tables, type Transaction } from './tables.ts';
 
 export type SnapshotRecord =
-  | { readonly kind: 'command'; readonly command: Exclude<Command, { type: 'foreign' | 'deregister' }> }
+  | {
+      readonly kind: 'command';
+      readonly command: Exclude<Command, { type: 'foreign' | 'deregister' | 'connectCa' }>;
+    }
+  | { readonly kind: 'caRoot'; readonly row: CaRoot }
+  | { readonly kind: 'caProviderState'; readonly row: CaProviderState }
+  | { readonly kind: 'caConfig'; readonly row: CaConfig }
   | { readonly kind: 'index'; readonly key: string; readonly value: number }
   | { readonly kind: 'foreign'; readonly record: ForeignRecord };
 
@@ -33,6 +42,12 @@ export function encodeRecord(record: SnapshotRecord): Uint8Array {
   switch (record.kind) {
     case 'command':
       return encodeCommand(record.command);
+    case 'caRoot':
+      return new Writer().u8(messageType.connectCa).value(record.row).take();
+    case 'caProviderState':
+      return new Writer().u8(messageType.caProviderState).value(record.row).take();
+    case 'caConfig':
+      return new Writer().u8(messageType.caConfig).value(record.row).take();
     case 'index':
       return new Writer().u8(messageType.index).value({ Key: record.key, Value: record.value }).take();
     case 'foreign':
@@ -43,6 +58,8 @@ export function encodeRecord(record: SnapshotRecord): Uint8Array {
 /** Throws FsmError `malformed`. */
 export function decodeRecord(bytes: Uint8Array): SnapshotRecord {
   if (bytes[0] === messageType.index) return indexRecord(new Reader(bytes, 1).value());
+  const authority = caRecord(bytes);
+  if (authority !== undefined) return authority;
   const command = decodeCommand(bytes);
   switch (command.type) {
     case 'register':
@@ -51,8 +68,29 @@ export function decodeRecord(bytes: Uint8Array): SnapshotRecord {
       return { kind: 'command', command };
     case 'foreign':
       return { kind: 'foreign', record: { typeByte: command.typeByte, body: command.body } };
+    case 'connectCa':
     case 'deregister':
       throw new FsmError('malformed', 'a snapshot holds what is, not what was removed');
+  }
+}
+
+/** The same type byte means a request in the log, and a bare row here. */
+function caRecord(bytes: Uint8Array): SnapshotRecord | undefined {
+  const row = (): Value => new Reader(bytes, 1).value({ binaryKeys });
+  try {
+    switch (bytes[0]) {
+      case messageType.connectCa:
+        return { kind: 'caRoot', row: newCaRoot(row()) };
+      case messageType.caProviderState:
+        return { kind: 'caProviderState', row: newCaProviderState(row()) };
+      case messageType.caConfig:
+        return { kind: 'caConfig', row: newCaConfig(row()) };
+      default:
+        return undefined;
+    }
+  } catch (cause) {
+    if (!(cause instanceof RowError)) throw cause;
+    throw new FsmError('malformed', `snapshot record of type ${bytes[0]}: ${cause.message}`, { cause });
   }
 }
 
@@ -64,6 +102,9 @@ export function snapshotRecords(store: Store): Iterable<Uint8Array> {
     nodes: capture(tables),
     coordinates: tables.coordinates.values(),
     federationStates: tables.federationStates.values(),
+    caRoots: tables.caRoots.values(),
+    caProviderStates: tables.caProviderStates.values(),
+    caConfig: tables.caConfig.values(),
     indexes: tables.indexes.entries(),
     foreign: tables.foreign,
   };
@@ -75,6 +116,9 @@ type Captured = {
   readonly nodes: readonly ReturnType<typeof captureNode>[];
   readonly coordinates: ReturnType<Tables['coordinates']['values']>;
   readonly federationStates: ReturnType<Tables['federationStates']['values']>;
+  readonly caRoots: readonly CaRoot[];
+  readonly caProviderStates: readonly CaProviderState[];
+  readonly caConfig: readonly CaConfig[];
   readonly indexes: ReturnType<Tables['indexes']['entries']>;
   readonly foreign: readonly ForeignRecord[];
 };
@@ -115,6 +159,10 @@ function* records(state: Captured): Generator<Uint8Array> {
   }
   for (const coordinate of state.coordinates)
     yield encodeCommand({ type: 'coordinates', updates: [coordinate] });
+  yield* foreign(state.foreign, 'beforeAuthority');
+  for (const row of state.caRoots) yield encodeRecord({ kind: 'caRoot', row });
+  for (const row of state.caProviderStates) yield encodeRecord({ kind: 'caProviderState', row });
+  for (const row of state.caConfig) yield encodeRecord({ kind: 'caConfig', row });
   yield* foreign(state.foreign, 'beforeFederation');
   for (const row of state.federationStates)
     yield encodeCommand({ type: 'federationState', op: 'upsert', state: row });
@@ -128,10 +176,11 @@ function registration(request: { readonly [key: string]: unknown }): Uint8Array 
 }
 
 /** The original writes newer kinds after the federation states, and the chunking state after everything. */
-function place(typeByte: number): 'beforeFederation' | 'beforeIndexes' | 'last' {
+function place(typeByte: number): 'beforeAuthority' | 'beforeFederation' | 'beforeIndexes' | 'last' {
   const chunkingState = 29;
   if (typeByte === chunkingState) return 'last';
-  return typeByte > messageType.federationState ? 'beforeIndexes' : 'beforeFederation';
+  if (typeByte > messageType.federationState) return 'beforeIndexes';
+  return typeByte === messageType.configEntry ? 'beforeFederation' : 'beforeAuthority';
 }
 
 function* foreign(all: readonly ForeignRecord[], where: ReturnType<typeof place>): Generator<Uint8Array> {
@@ -169,6 +218,11 @@ function restoreRecord(tx: Transaction, record: SnapshotRecord, foreignRecords: 
     case 'index':
       // The snapshot's word is final, even where a row restored before it had raised the index higher.
       tx.setIndex(record.key, record.value);
+      return;
+    case 'caRoot':
+    case 'caProviderState':
+    case 'caConfig':
+      restoreCa(tx, record);
       return;
     case 'foreign':
       foreignRecords.push(record.record);

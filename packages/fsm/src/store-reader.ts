@@ -6,10 +6,15 @@
  * Lives here: every query. Must not live here: changes.
  * Source of the index each query returns: Consul agent/consul/state/catalog.go, federation_state.go (v1.9.8).
  */
+import { configEntriesIn } from './config-entries.ts';
 import type { ReadStore, Rows } from './read-store.ts';
 import type {
+  CaConfig,
+  CaProviderState,
+  CaRoot,
   CheckRow,
   CheckServiceNode,
+  ConfigEntry,
   Coordinate,
   FederationState,
   NodeRow,
@@ -169,6 +174,30 @@ export class StoreReader implements ReadStore {
   coordinates(): Rows<Coordinate> {
     this.#trail?.add(watchKey.coordinates);
     return { index: this.#highest(indexKey.coordinates), rows: this.#tables.coordinates.values() };
+  }
+
+  caRoots(): Rows<CaRoot> {
+    this.#trail?.add(watchKey.caRoots);
+    return { index: this.#highest(indexKey.caRoots), rows: this.#tables.caRoots.values() };
+  }
+
+  caConfig(): { index: number; row: CaConfig | undefined } {
+    this.#trail?.add(watchKey.caConfig);
+    const row = this.#tables.caConfig.get('');
+    return { index: row?.ModifyIndex ?? 0, row };
+  }
+
+  caProviderState(id: string): { index: number; row: CaProviderState | undefined } {
+    this.#trail?.add(watchKey.caProviderStates);
+    return {
+      index: this.#highest(indexKey.caProviderStates),
+      row: this.#tables.caProviderStates.get(id),
+    };
+  }
+
+  configEntries(): Rows<ConfigEntry> {
+    // Only a restore brings them, and that wakes everyone.
+    return { index: this.index(indexKey.configEntries), rows: configEntriesIn(this.#tables.foreign) };
   }
 
   #highest(...keys: readonly string[]): number {

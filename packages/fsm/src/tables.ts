@@ -8,7 +8,16 @@
  */
 import assert from 'node:assert/strict';
 import { OrderedMap } from './ordered-map.ts';
-import type { CheckRow, Coordinate, FederationState, NodeRow, ServiceRow } from './rows.ts';
+import type {
+  CaConfig,
+  CaProviderState,
+  CaRoot,
+  CheckRow,
+  Coordinate,
+  FederationState,
+  NodeRow,
+  ServiceRow,
+} from './rows.ts';
 
 export interface ServiceEntry {
   readonly node: string;
@@ -38,6 +47,9 @@ export const watchKey = {
   checks: 'checks',
   coordinates: 'coordinates',
   federationStates: 'federation-states',
+  caRoots: 'connect-ca-roots',
+  caConfig: 'connect-ca-config',
+  caProviderStates: 'connect-ca-builtin',
   federationState: (datacenter: string): string => `federation-state:${keyOf(datacenter)}`,
   node: (node: string): string => `node:${keyOf(node)}`,
   nodeServices: (node: string): string => `node-services:${keyOf(node)}`,
@@ -56,6 +68,12 @@ export const indexKey = {
   checks: 'checks',
   coordinates: 'coordinates',
   federationStates: 'federation-states',
+  caRoots: 'connect-ca-roots',
+  caConfig: 'connect-ca-config',
+  caProviderStates: 'connect-ca-builtin',
+  /** Not an index at all: the last serial number given out. */
+  caSerial: 'connect-ca-builtin-serial',
+  configEntries: 'config-entries',
   serviceExtinction: 'service_last_extinction',
   service: (name: string): string => `service.${keyOf(name)}`,
   kind: (kind: string): string => `service_kind.${kind === '' ? 'typical' : kind}`,
@@ -73,6 +91,10 @@ export class Tables {
   readonly checksByStatus: OrderedMap<CheckRow> = new OrderedMap();
   readonly coordinates: OrderedMap<Coordinate> = new OrderedMap();
   readonly federationStates: OrderedMap<FederationState> = new OrderedMap();
+  readonly caRoots: OrderedMap<CaRoot> = new OrderedMap();
+  readonly caProviderStates: OrderedMap<CaProviderState> = new OrderedMap();
+  /** At most one row. */
+  readonly caConfig: OrderedMap<CaConfig> = new OrderedMap();
   readonly indexes: OrderedMap<number> = new OrderedMap();
   foreign: readonly ForeignRecord[] = [];
 }
@@ -197,6 +219,31 @@ export class Transaction {
   deleteFederationState(datacenter: string): void {
     this.#delete(this.tables.federationStates, keyOf(datacenter));
     this.#touchFederationState(datacenter);
+  }
+
+  putCaRoot(row: CaRoot): void {
+    this.#set(this.tables.caRoots, row.ID, row);
+    this.touch(watchKey.caRoots);
+  }
+
+  deleteCaRoot(row: CaRoot): void {
+    this.#delete(this.tables.caRoots, row.ID);
+    this.touch(watchKey.caRoots);
+  }
+
+  putCaConfig(row: CaConfig): void {
+    this.#set(this.tables.caConfig, '', row);
+    this.touch(watchKey.caConfig);
+  }
+
+  putCaProviderState(row: CaProviderState): void {
+    this.#set(this.tables.caProviderStates, row.ID, row);
+    this.touch(watchKey.caProviderStates);
+  }
+
+  deleteCaProviderState(id: string): void {
+    this.#delete(this.tables.caProviderStates, id);
+    this.touch(watchKey.caProviderStates);
   }
 
   #touchNode(node: string): void {

@@ -1,0 +1,149 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ConfigError, resolveConfig } from './config.ts';
+import { loadFiles, parseDocument } from './load.ts';
+import type { FileConfig } from './schema.ts';
+
+const good = {
+  datacenter: 'dc2',
+  primary_datacenter: 'dc1',
+  primary_gateways: ['192.0.2.1:8443'],
+  node_name: 'n2',
+  data_dir: '/var/lib/fed',
+  ca_file: 'ca.pem',
+  cert_file: 'cert.pem',
+  key_file: 'key.pem',
+  connect: { enabled: true, enable_mesh_gateway_wan_federation: true },
+};
+
+function resolve(over: Record<string, unknown> = {}): ReturnType<typeof resolveConfig> {
+  const problems: string[] = [];
+  const parsed = parseDocument('f.json', { ...good, ...over }, problems);
+  if (parsed === undefined) throw new ConfigError(problems);
+  return resolveConfig(parsed);
+}
+
+test('config: a secondary with gateways is complete, and the defaults are the original’s', () => {
+  const { config, warnings } = resolve();
+  expect(warnings).toEqual([]);
+  expect(config).toMatchObject({
+    datacenter: 'dc2',
+    primary: 'dc1',
+    domain: 'consul',
+    serverPort: 8300,
+    lanPort: 8301,
+    wanPort: 8302,
+    http: { host: '127.0.0.1', port: 8500 },
+    grpc: { host: '127.0.0.1', port: 8502 },
+    handshakeTimeoutMs: 5000,
+    connsPerClientMax: 100,
+    queryTimeDefaultMs: 300_000,
+  });
+});
+
+describe('config: what is known to break is refused, naming the key', () => {
+  const refusals: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
+    ['an unknown key', { datacentre: 'dc2' }, /f\.json: invalid config key 'datacentre'/],
+    [
+      'an unknown key under connect',
+      { connect: { enabled: true, enabel: true } },
+      /f\.json: invalid config key 'connect\.enabel'/,
+    ],
+    ['a wrong type', { server: 'yes' }, /f\.json: 'server' must be of type boolean/],
+    ['a wrong type deep inside', { ports: { http: 'x' } }, /f\.json: 'ports\.http' must be of type/],
+    [
+      'a duration that is none',
+      { retry_interval_wan: '5 parsecs' },
+      /'retry_interval_wan': "5 parsecs" is not a duration/,
+    ],
+    [
+      'federation without connect',
+      { connect: { enable_mesh_gateway_wan_federation: true } },
+      /needs connect\.enabled = true/,
+    ],
+    [
+      'no federation at all',
+      { connect: { enabled: true } },
+      /enable_mesh_gateway_wan_federation must be true/,
+    ],
+    ['a client', { server: false }, /server = false/],
+    ['a dotted node name', { node_name: 'a.b' }, /node_name 'a\.b' may hold neither '\.' nor '\/'/],
+    ['a slash in the node name', { node_name: 'a/b' }, /node_name 'a\/b'/],
+    ['WAN join lists', { retry_join_wan: ['192.0.2.9'] }, /retry_join_wan cannot be used/],
+    ['missing TLS material', { cert_file: undefined }, /cert_file is missing/],
+    ['no WAN port', { ports: { serf_wan: -1 } }, /ports\.serf_wan = -1/],
+    [
+      'primary gateways in the primary',
+      { primary_datacenter: 'dc2' },
+      /primary_gateways is for secondary datacenters/,
+    ],
+    ['a datacenter with a dot', { datacenter: 'DC.1' }, /datacenter 'dc\.1'/],
+    [
+      'an interval below a second',
+      { primary_gateways_interval: '0s' },
+      /primary_gateways_interval must be at least 1s/,
+    ],
+    ['a gossip key of the wrong size', { encrypt: 'AAAA' }, /encrypt holds 3 bytes/],
+    ['a gossip key that is not base64', { encrypt: '***' }, /encrypt is not base64/],
+    ['several servers on the embedded engine', { bootstrap_expect: 3 }, /bootstrap_expect above 1/],
+    ['no data_dir', { data_dir: undefined }, /data_dir is missing/],
+  ];
+  for (const [what, over, message] of refusals)
+    test(what, () => {
+      let error: unknown;
+      try {
+        resolve(over);
+      } catch (caught) {
+        error = caught;
+      }
+      expect(error).toBeInstanceOf(ConfigError);
+      expect((error as ConfigError).problems.join('\n')).toMatch(message);
+    });
+});
+
+test('config: a secondary without gateways is warned, not refused', () => {
+  expect(resolve({ primary_gateways: [] }).warnings.join()).toMatch(/primary_gateways is empty/);
+});
+
+test('config: all problems are told at once', () => {
+  expect(() => resolve({ node_name: 'a.b', data_dir: undefined })).toThrow(
+    /node_name.*data_dir|data_dir.*node_name/,
+  );
+});
+
+describe('files', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'fed-config-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const file = (name: string, content: string): string => {
+    writeFileSync(join(folder, name), content);
+    return join(folder, name);
+  };
+
+  test('files: later ones win for single values, lists join in order, flags come first', () => {
+    const a = file(
+      'a.json',
+      JSON.stringify({ node_name: 'a', primary_gateways: ['file1:1'], ports: { http: 1 } }),
+    );
+    const b = file(
+      'b.json',
+      JSON.stringify({ node_name: 'b', primary_gateways: ['file2:1'], ports: { server: 2 } }),
+    );
+    const flags: FileConfig = { primary_gateways: ['flag:1'] };
+    expect(loadFiles([a, b], flags)).toEqual({
+      node_name: 'b',
+      primary_gateways: ['flag:1', 'file1:1', 'file2:1'],
+      ports: { http: 1, server: 2 },
+    });
+  });
+
+  test('files: one that is missing or not JSON is named', () => {
+    const broken = file('broken.json', '{');
+    expect(() => loadFiles([broken])).toThrow(/broken\.json: not JSON/);
+    expect(() => loadFiles([join(folder, 'none.json')])).toThrow(/none\.json: cannot be read \(ENOENT\)/);
+  });
+});

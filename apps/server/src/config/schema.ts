@@ -1,0 +1,95 @@
+/**
+ * schema.ts: the configuration file, key by key, under the original's names.
+ *
+ * Lives here: which keys exist and what shape each has. Must not live here: rules between keys (rules.ts), files
+ * (load.ts). A key that is not here is an error: a misspelt option must not be ignored in silence.
+ * Source: Consul agent/config/config.go; what we do not offer is left out rather than accepted without effect.
+ */
+import { z } from 'zod';
+import { parseDuration } from './duration.ts';
+
+const text = z.string();
+const flag = z.boolean();
+const port = z.int().min(-1).max(65535);
+const duration = z.string().transform((value, context): number => {
+  const ms = parseDuration(value);
+  if (ms !== undefined) return ms;
+  context.addIssue({
+    code: 'custom',
+    message: `"${value}" is not a duration; write it like "30s" or "1m30s"`,
+  });
+  return z.NEVER;
+});
+
+const gossip = z.strictObject({
+  gossip_interval: duration.optional(),
+  gossip_nodes: z.int().min(1).optional(),
+  probe_interval: duration.optional(),
+  probe_timeout: duration.optional(),
+  retransmit_mult: z.int().min(1).optional(),
+  suspicion_mult: z.int().min(1).optional(),
+});
+
+export const fileSchema = z.strictObject({
+  advertise_addr: text.optional(),
+  advertise_addr_wan: text.optional(),
+  addresses: z.strictObject({ http: text.optional(), grpc: text.optional() }).optional(),
+  bind_addr: text.optional(),
+  bootstrap: flag.optional(),
+  bootstrap_expect: z.int().min(0).optional(),
+  ca_file: text.optional(),
+  cert_file: text.optional(),
+  client_addr: text.optional(),
+  connect: z
+    .strictObject({ enabled: flag.optional(), enable_mesh_gateway_wan_federation: flag.optional() })
+    .optional(),
+  data_dir: text.optional(),
+  datacenter: text.optional(),
+  default_query_time: duration.optional(),
+  domain: text.optional(),
+  encrypt: text.optional(),
+  engine: z.strictObject({ type: z.literal('embedded') }).optional(),
+  gossip_lan: gossip.optional(),
+  gossip_wan: gossip.optional(),
+  key_file: text.optional(),
+  leave_on_terminate: flag.optional(),
+  limits: z
+    .strictObject({
+      rpc_handshake_timeout: duration.optional(),
+      rpc_max_conns_per_client: z.int().min(1).optional(),
+    })
+    .optional(),
+  log_level: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR'])
+    .optional(),
+  max_query_time: duration.optional(),
+  node_id: text.optional(),
+  node_meta: z.record(text, text).optional(),
+  node_name: text.optional(),
+  performance: z.strictObject({ rpc_hold_timeout: duration.optional() }).optional(),
+  ports: z
+    .strictObject({
+      server: port.optional(),
+      serf_lan: port.optional(),
+      serf_wan: port.optional(),
+      http: port.optional(),
+      grpc: port.optional(),
+    })
+    .optional(),
+  primary_datacenter: text.optional(),
+  primary_gateways: z.array(text).optional(),
+  primary_gateways_interval: duration.optional(),
+  reconnect_timeout: duration.optional(),
+  reconnect_timeout_wan: duration.optional(),
+  retry_interval_wan: duration.optional(),
+  retry_join_wan: z.array(text).optional(),
+  server: flag.optional(),
+  start_join_wan: z.array(text).optional(),
+  verify_incoming: flag.optional(),
+  verify_incoming_rpc: flag.optional(),
+  verify_outgoing: flag.optional(),
+  verify_server_hostname: flag.optional(),
+});
+
+/** One file, or several laid over one another; durations are milliseconds. */
+export type FileConfig = z.output<typeof fileSchema>;

@@ -1,0 +1,55 @@
+/**
+ * foreign-connections.ts: a record of who came from another datacenter, and through which port.
+ *
+ * A connection between datacenters must have passed a gateway. This server cannot see that, but it can say what it
+ * saw; a gateway lists the ports it dialled from; whoever has both lists can tell. Bounded: the newest are kept.
+ */
+import type { Handler } from '@fed/alpn-mux';
+
+export interface ForeignConnection {
+  readonly datacenter: string;
+  readonly node: string | undefined;
+  readonly protocol: string;
+  readonly remoteHost: string;
+  readonly remotePort: number;
+  readonly at: string;
+}
+
+/** Newest connections kept. */
+const keptMax = 1024;
+
+export class ForeignConnections {
+  readonly #own: string;
+  readonly #wallMs: () => number;
+  readonly #kept: ForeignConnection[] = [];
+  #total = 0;
+
+  constructor(ownDatacenter: string, wallMs: () => number) {
+    this.#own = ownDatacenter;
+    this.#wallMs = wallMs;
+  }
+
+  /** The same handler, with a note of every connection whose certificate is another datacenter's. */
+  noting(handle: Handler): Handler {
+    return (conn) => {
+      const server = conn.peer?.server;
+      if (server !== undefined && server.datacenter !== this.#own) {
+        this.#total++;
+        this.#kept.push({
+          datacenter: server.datacenter,
+          node: server.node,
+          protocol: conn.alpn ?? `type byte ${conn.typeByte}`,
+          remoteHost: conn.remote.host,
+          remotePort: conn.remote.port,
+          at: new Date(this.#wallMs()).toISOString(),
+        });
+        if (this.#kept.length > keptMax) this.#kept.shift();
+      }
+      handle(conn);
+    };
+  }
+
+  report(): { readonly total: number; readonly connections: readonly ForeignConnection[] } {
+    return { total: this.#total, connections: this.#kept };
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * lifecycle.ts: how a server is told to stop, says goodbye, and takes new certificates.
+ */
+import type { Serf } from '@fed/serf';
+import type { StopReason } from './commands/server-command.ts';
+import type { Log } from './log.ts';
+
+/** Resolves with the reason once the signal aborts. */
+export function stopped(signal: AbortSignal): Promise<StopReason> {
+  return new Promise((resolve) => {
+    const end = (): void => resolve(signal.reason as StopReason);
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
+}
+
+/** A pool that cannot be told in time does not keep us from leaving the others. */
+export async function leaveIfAsked(reason: StopReason, pools: readonly Serf[], log: Log): Promise<void> {
+  if (!reason.leave) return;
+  for (const pool of pools) {
+    try {
+      await pool.leave();
+    } catch (error) {
+      log.warn(
+        { room: 'server', cause: (error as Error).message },
+        `leaving as ${pool.name} was not heard by all`,
+      );
+    }
+  }
+}
+
+/** A signal has nobody to answer to: what is wrong with the new files goes to the log, and the old ones stay. */
+export function onHangup(reload: () => void, log: Log): Disposable {
+  const listener = (): void => {
+    try {
+      reload();
+      log.info({ room: 'server' }, 'certificates read again');
+    } catch (error) {
+      log.error(
+        { room: 'server', cause: (error as Error).message },
+        'reload refused; the old certificates stay in use',
+      );
+    }
+  };
+  process.on('SIGHUP', listener);
+  return { [Symbol.dispose]: () => void process.off('SIGHUP', listener) };
+}

@@ -1,0 +1,157 @@
+/**
+ * log.ts: one JSON line per event on stderr, with the room it came from.
+ */
+import { ReportLimit } from '@fed/alpn-mux';
+import type { LogEvent } from '@fed/fsm';
+import type { EntryReport } from '@fed/gateway-locator';
+import type { AntiEntropyEvent, PruningEvent, Round } from '@fed/replication';
+import { RpcApplicationError, RpcError } from '@fed/rpc';
+import pino, { type Logger } from 'pino';
+import { HttpError } from './http/server.ts';
+
+export type Log = Logger;
+
+/** What every package says when something is worth reading. */
+export interface RoomEvent {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly code: string;
+  readonly text: string;
+  readonly cause?: unknown;
+}
+
+export function openLog(level: string): Log {
+  const formatters = { level: (label: string) => ({ level: label }) };
+  return pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters },
+    pino.destination({ dest: 2, sync: true }),
+  );
+}
+
+/**
+ * Gossip that arrives and cannot be used says that somebody is configured otherwise than we are, so it is worth a
+ * warning, although the pool itself thinks nothing of dropping a packet.
+ */
+const misconfigured: ReadonlySet<string> = new Set([
+  'undecryptable',
+  'encryption_missing',
+  'encryption_not_configured',
+  'label_mismatch',
+  'alive_refused',
+]);
+
+/** Strangers can cause events: of each code only the first few of a second become lines, with a count of the rest. */
+export function roomLog(log: Log, room: string, now: () => number): (event: RoomEvent) => void {
+  const limit = new ReportLimit();
+  return ({ level, code, text, cause }) => {
+    const worth = misconfigured.has(code) ? 'warn' : level;
+    if (!log.isLevelEnabled(worth)) return;
+    const suppressed = limit.admit(code, now());
+    if (suppressed === undefined) return;
+    const reason = cause instanceof Error ? cause.message : cause;
+    log[worth](
+      {
+        room,
+        code,
+        ...(reason === undefined ? {} : { cause: reason }),
+        ...(suppressed > 0 ? { suppressed } : {}),
+      },
+      text,
+    );
+  };
+}
+
+/** What the log on disk has to tell, in words. */
+export function logEvents(log: Log): (event: LogEvent) => void {
+  const room = 'log';
+  return (event) => {
+    switch (event.kind) {
+      case 'torn_tail_cut':
+        return log.warn(
+          { room, ...event },
+          `${event.file}: the last ${event.bytes} bytes were never acknowledged and were cut`,
+        );
+      case 'opened':
+        return log.info({ room, ...event }, `log opened at index ${event.lastIndex}`);
+      case 'write_refused':
+        return log.error({ room, cause: event.error.message }, 'writes are refused; reads go on');
+      case 'write_recovered':
+        return log.info({ room }, 'writes are possible again');
+      case 'compacted':
+        return log.debug({ room, ...event }, `snapshot written at index ${event.index}`);
+      case 'compaction_failed':
+        return log.warn(
+          { room, cause: event.error.message },
+          'no snapshot could be written; the log keeps growing',
+        );
+    }
+  };
+}
+
+/** An entry of primary_gateways that begins to fail, or works again. */
+export function discoveryReports(log: Log): (report: EntryReport) => void {
+  return ({ entry, addresses, cause }) => {
+    const room = 'discovery';
+    if (cause === undefined)
+      log.info(
+        { room, entry, addresses },
+        `primary_gateways: ${entry} leads to ${addresses.length} addresses`,
+      );
+    else
+      log.warn(
+        { room, entry, cause: (cause as Error).message },
+        `primary_gateways: ${entry} cannot be resolved`,
+      );
+  };
+}
+
+export function tellAntiEntropy(log: Log, event: AntiEntropyEvent): void {
+  const room = 'anti-entropy';
+  if (event.kind === 'published') {
+    const { reason, gateways, tookMs } = event;
+    log.info({ room, reason, gateways, tookMs }, 'own gateways published');
+    return;
+  }
+  const cause = (event.error as Error).message;
+  log.warn(
+    { room, stage: event.stage, failure: event.failure, waitMs: event.waitMs, cause },
+    'own gateways not published; trying again',
+  );
+}
+
+export function tellPruning(log: Log, event: PruningEvent): void {
+  const room = 'pruning';
+  const { datacenter } = event;
+  if (event.kind === 'pruned')
+    log.info({ room, datacenter }, `${datacenter} has no server any more; its record was removed`);
+  else
+    log.warn(
+      { room, datacenter, cause: (event.error as Error).message },
+      `the record of ${datacenter} could not be removed`,
+    );
+}
+
+export function tellRound(log: Log, round: Round): void {
+  const room = 'replication';
+  const { upserts, deletions, remoteIndex, waitMs } = round;
+  if (round.ok) {
+    log.debug({ room, upserts, deletions, remoteIndex }, 'round');
+    return;
+  }
+  const cause = (round.failure?.error as Error | undefined)?.message;
+  log.warn(
+    { room, stage: round.failure?.stage, kind: round.failure?.kind, doubt: round.doubt, waitMs, cause },
+    'round failed; trying again',
+  );
+}
+
+/** What another datacenter or the client did is told in a line; our own bugs with their stack. */
+export function tellFailedRequest(
+  log: Log,
+  { method, path, error }: { readonly method: string; readonly path: string; readonly error: unknown },
+): void {
+  const room = 'http';
+  const text = `${method} ${path}: ${(error as Error).message}`;
+  if (error instanceof RpcApplicationError || error instanceof RpcError || error instanceof HttpError)
+    log.info({ room }, text);
+  else log.error({ room, err: error }, text);
+}

@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest';
+import { settle, VirtualClock } from '../test/virtual-clock.ts';
+import { Reach, type ReachPorts } from './reach.ts';
+
+function world(over: Partial<ReachPorts> = {}) {
+  const clock = new VirtualClock();
+  const tries: string[] = [];
+  const met: string[] = [];
+  let reachable = false;
+  const ports: ReachPorts = {
+    clock,
+    rng: { below: (n) => n - 1 },
+    meet: (datacenter) => {
+      tries.push(`${datacenter}@${clock.now()}`);
+      return reachable ? Promise.resolve() : Promise.reject(new Error('refused'));
+    },
+    worthTrying: () => true,
+    met: (datacenter, count) => void met.push(`${datacenter} after ${count}`),
+    failed: () => {},
+    ...over,
+  };
+  return {
+    clock,
+    tries,
+    met,
+    reach: new Reach(ports),
+    open: (): void => {
+      reachable = true;
+    },
+  };
+}
+
+test('reach: a datacenter is tried at once', async () => {
+  const { reach, tries, met, open } = world();
+  open();
+  reach.want('dc1');
+  await settle();
+  expect(tries).toEqual(['dc1@0']);
+  expect(met).toEqual(['dc1 after 1']);
+  expect(reach.pending()).toEqual([]);
+});
+
+test('reach: however long it takes, no pause is longer than 750 ms', async () => {
+  const { reach, clock, met, open } = world();
+  reach.want('dc1');
+  await clock.advance(3_600_000);
+  open();
+  const before = clock.now();
+  await clock.advance(750);
+  expect(clock.now() - before).toBe(750);
+  expect(met).toHaveLength(1);
+});
+
+test('reach: news during a try is answered by another try, because the first may have begun before it', async () => {
+  const pending: (() => void)[] = [];
+  const { reach, tries } = world({
+    meet: (datacenter) => {
+      tries.push(datacenter);
+      return new Promise((resolve) => pending.push(resolve));
+    },
+  });
+  reach.want('dc1');
+  reach.want('dc1');
+  expect(tries).toEqual(['dc1']);
+  pending[0]?.();
+  await settle();
+  expect(tries).toEqual(['dc1', 'dc1']);
+  pending[1]?.();
+  await settle();
+  expect(tries).toEqual(['dc1', 'dc1']);
+});
+
+test('reach: nothing is dialled while there is no way to try', async () => {
+  const { reach, clock, tries } = world({ worthTrying: () => false });
+  reach.want('dc1');
+  await clock.advance(10_000);
+  expect(tries).toEqual([]);
+  expect(reach.pending()).toEqual(['dc1']);
+});
+
+test('reach: closing stops every try and leaves no timer', async () => {
+  const { reach, clock } = world();
+  reach.want('dc1');
+  await clock.advance(1000);
+  reach[Symbol.dispose]();
+  await clock.advance(10_000);
+  expect(clock.pending).toBe(0);
+});

@@ -1,0 +1,106 @@
+/**
+ * reach.ts: keeps the WAN pool in touch with datacenters that just became reachable.
+ *
+ * Gossip alone would find out at the next push/pull, a minute later: whatever was gossiped before a route existed is
+ * lost. So a new route, or the loss of the last member behind an old one, is answered by a push/pull with any server
+ * of that datacenter, tried again soon until one works. Asking is cheap: while nothing listens it is one refused
+ * connection a try.
+ * Lives here: whom to try, and when again. Must not live here: gossip, dialling, who is reachable.
+ */
+
+export interface ReachPorts {
+  readonly clock: { now(): number; at(when: number, wake: () => void): Disposable };
+  readonly rng: { below(n: number): number };
+  /** One push/pull with any server of the datacenter. */
+  readonly meet: (datacenter: string, signal: AbortSignal) => Promise<void>;
+  /** Whether there is any point in trying; asked before each try. */
+  readonly worthTrying: (datacenter: string) => boolean;
+  readonly met: (datacenter: string, tries: number) => void;
+  readonly failed: (datacenter: string, tries: number, error: unknown) => void;
+}
+
+export interface ReachConfig {
+  readonly firstDelayMs: number;
+  /** The longest pause between two tries. */
+  readonly delayMsMax: number;
+}
+
+export const reachDefaults: ReachConfig = { firstDelayMs: 50, delayMsMax: 750 };
+
+interface Wanted {
+  tries: number;
+  timer: Disposable | undefined;
+  busy: boolean;
+  /** Wanted again while a try was under way: that try may have begun before the news. */
+  again: boolean;
+}
+
+export class Reach implements Disposable {
+  readonly #ports: ReachPorts;
+  readonly #config: ReachConfig;
+  readonly #wanted = new Map<string, Wanted>();
+  readonly #stop = new AbortController();
+
+  constructor(ports: ReachPorts, config: ReachConfig = reachDefaults) {
+    this.#ports = ports;
+    this.#config = config;
+  }
+
+  /** Try now, and until it works. */
+  want(datacenter: string): void {
+    const wanted = this.#wanted.get(datacenter) ?? { tries: 0, timer: undefined, busy: false, again: false };
+    this.#wanted.set(datacenter, wanted);
+    wanted.tries = 0;
+    if (wanted.busy) wanted.again = true;
+    else this.#tryNow(datacenter, wanted);
+  }
+
+  /** Datacenters still being tried. */
+  pending(): readonly string[] {
+    return [...this.#wanted.keys()];
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop.abort();
+    for (const { timer } of this.#wanted.values()) timer?.[Symbol.dispose]();
+    this.#wanted.clear();
+  }
+
+  #tryNow(datacenter: string, wanted: Wanted): void {
+    wanted.timer?.[Symbol.dispose]();
+    wanted.timer = undefined;
+    if (this.#stop.signal.aborted) return;
+    if (!this.#ports.worthTrying(datacenter)) {
+      this.#later(datacenter, wanted);
+      return;
+    }
+    wanted.busy = true;
+    wanted.tries++;
+    this.#ports.meet(datacenter, this.#stop.signal).then(
+      () => this.#settled(datacenter, wanted, undefined),
+      (error: unknown) => this.#settled(datacenter, wanted, { error }),
+    );
+  }
+
+  #settled(datacenter: string, wanted: Wanted, failure: { readonly error: unknown } | undefined): void {
+    wanted.busy = false;
+    if (this.#stop.signal.aborted) return;
+    if (failure === undefined) this.#ports.met(datacenter, wanted.tries);
+    else this.#ports.failed(datacenter, wanted.tries, failure.error);
+    if (wanted.again) {
+      wanted.again = false;
+      this.#tryNow(datacenter, wanted);
+    } else if (failure === undefined) this.#wanted.delete(datacenter);
+    else this.#later(datacenter, wanted);
+  }
+
+  #later(datacenter: string, wanted: Wanted): void {
+    const { firstDelayMs, delayMsMax } = this.#config;
+    const ceilingMs = Math.min(delayMsMax, firstDelayMs * 2 ** Math.min(wanted.tries, 20));
+    // Half fixed, half by chance: many servers that lost the same gateway do not come back in step.
+    const delayMs = ceilingMs / 2 + this.#ports.rng.below(Math.ceil(ceilingMs / 2) + 1);
+    wanted.timer = this.#ports.clock.at(this.#ports.clock.now() + delayMs, () =>
+      this.#tryNow(datacenter, wanted),
+    );
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * answering.ts: the methods as peers see them: every endpoint, behind the same forwarding as our own questions.
+ */
+import { binaryKeys } from '@fed/fsm';
+import { RpcRegistry } from '@fed/rpc';
+import type { Ask, Endpoint } from './ask.ts';
+
+export function answering(endpoints: Readonly<Record<string, Endpoint>>, ask: Ask): RpcRegistry {
+  const registry = new RpcRegistry();
+  registry.register(
+    Object.fromEntries(
+      Object.keys(endpoints).map((method) => [
+        method,
+        {
+          handler: (args, { signal }) => ask(method, args, { signal }),
+          binaryKeys,
+          // Peers take a whole datacenter off their lists when this one stays unanswered.
+          always: method === 'Status.Ping',
+        },
+      ]),
+    ),
+  );
+  return registry;
+}

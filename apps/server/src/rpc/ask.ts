@@ -1,0 +1,67 @@
+/**
+ * ask.ts: the one way to ask anything of any datacenter: here if it is ours, through the router if it is not.
+ *
+ * HTTP handlers, RPC from outside and our own routines all come through this door, so forwarding rules exist once.
+ * Lives here: whose question it is. Must not live here: answers (the endpoint files), connections (the pool).
+ * Source: Consul agent/consul/rpc.go (ForwardRPC, forwardDC).
+ */
+import type { Value } from '@fed/msgpack';
+import { RpcApplicationError } from '@fed/rpc';
+import { type Args, asArgs, text } from './args.ts';
+
+export interface AskContext {
+  /** Aborted when whoever asked has gone. */
+  readonly signal: AbortSignal;
+}
+
+export type Answer = (args: Args, context: AskContext) => Value | Promise<Value>;
+
+export interface Endpoint {
+  readonly answer: Answer;
+  /**
+   * Whose question it is: `here` always ours; `datacenter` that of the Datacenter key; `target` that of
+   * TargetDatacenter (FederationState.Get has the two the other way round); `primary` always the primary's.
+   */
+  readonly belongs: 'here' | 'datacenter' | 'target' | 'primary';
+}
+
+export type Ask = (method: string, args: Value, context: AskContext) => Promise<Value>;
+
+export interface AskOptions {
+  readonly datacenter: string;
+  readonly primary: string;
+  readonly endpoints: Readonly<Record<string, Endpoint>>;
+  /** Asks a server of another datacenter; rejects with an error whose message says why it cannot. */
+  readonly abroad: (datacenter: string, method: string, args: Value, context: AskContext) => Promise<Value>;
+}
+
+export function createAsk(o: AskOptions): Ask {
+  return async (method, body, context) => {
+    const endpoint = o.endpoints[method];
+    if (endpoint === undefined) throw new RpcApplicationError(`rpc: can't find method ${method}`);
+    const args = asArgs(body);
+    const datacenter = owner(endpoint, args, o);
+    if (datacenter === o.datacenter) return endpoint.answer(args, context);
+    // The primary's own methods are sent on under its name, whatever the caller wrote there.
+    return o.abroad(
+      datacenter,
+      method,
+      endpoint.belongs === 'primary' ? { ...args, Datacenter: o.primary } : args,
+      context,
+    );
+  };
+}
+
+/** An empty datacenter means ours, as it does for Consul since 1.11. */
+function owner(endpoint: Endpoint, args: Args, o: AskOptions): string {
+  switch (endpoint.belongs) {
+    case 'here':
+      return o.datacenter;
+    case 'primary':
+      return o.primary;
+    case 'datacenter':
+      return text(args, 'Datacenter').toLowerCase() || o.datacenter;
+    case 'target':
+      return text(args, 'TargetDatacenter').toLowerCase() || o.datacenter;
+  }
+}

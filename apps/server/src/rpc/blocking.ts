@@ -1,0 +1,47 @@
+/**
+ * blocking.ts: a read over RPC: query options in, query meta out, and the wait between.
+ *
+ * Source: Consul agent/consul/rpc.go (blockingQuery), structs.QueryOptions and QueryMeta.
+ */
+import type { Fsm, ReadStore } from '@fed/fsm';
+import type { Value } from '@fed/msgpack';
+import { type Args, flag, integer } from './args.ts';
+import type { AskContext } from './ask.ts';
+
+export interface BlockingOptions {
+  readonly fsm: Pick<Fsm, 'query' | 'engine'>;
+  readonly queryTimeDefaultMs: number;
+  readonly queryTimeMaxMs: number;
+}
+
+const nanosPerMs = 1e6;
+
+/** Runs `read` until its index passes the caller's, and adds the meta keys to what it returned. */
+export async function blocking(
+  o: BlockingOptions,
+  args: Args,
+  context: AskContext,
+  read: (store: ReadStore) => { readonly index: number; readonly reply: { readonly [key: string]: Value } },
+): Promise<Value> {
+  if (flag(args, 'RequireConsistent')) await o.fsm.engine.barrier(context.signal);
+  const askedMs = integer(args, 'MaxQueryTime') / nanosPerMs;
+  const { index, value } = await o.fsm.query(
+    {
+      minIndex: integer(args, 'MinQueryIndex'),
+      waitMs: askedMs > 0 ? Math.min(askedMs, o.queryTimeMaxMs) : o.queryTimeDefaultMs,
+      signal: context.signal,
+    },
+    (store) => {
+      const { index, reply } = read(store);
+      return { index, value: reply };
+    },
+  );
+  return {
+    ...value,
+    ConsistencyLevel: '',
+    Index: index,
+    KnownLeader: true,
+    LastContact: 0,
+    NotModified: false,
+  };
+}

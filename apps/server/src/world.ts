@@ -1,0 +1,44 @@
+/**
+ * world.ts: the only clock, dice and timers of this process.
+ *
+ * Everything below `main` is handed these as ports, so that the same code runs on virtual time in tests.
+ */
+import { randomBytes, randomInt } from 'node:crypto';
+
+export interface World {
+  readonly clock: {
+    /** Milliseconds that never go back; no relation to the calendar. */
+    now(): number;
+    /** Calls `wake` once, at or after `when`. Disposing forgets it. */
+    at(when: number, wake: () => void): Disposable;
+  };
+  /** The calendar, in Unix milliseconds. For what people and peers read, never for deadlines. */
+  readonly wallMs: () => number;
+  readonly rng: { below(n: number): number };
+  /** Unguessable bytes: nonces, serial numbers, node ids. */
+  readonly randomBytes: (size: number) => Uint8Array;
+}
+
+/** setTimeout fires at once for a longer delay than this. */
+const timeoutMsMax = 2 ** 31 - 1;
+
+export function systemWorld(): World {
+  const now = (): number => performance.now();
+  return {
+    clock: {
+      now,
+      at(when, wake) {
+        let timer: NodeJS.Timeout;
+        const arm = (): void => {
+          const leftMs = when - now();
+          timer = setTimeout(leftMs > timeoutMsMax ? arm : wake, Math.min(Math.max(leftMs, 0), timeoutMsMax));
+        };
+        arm();
+        return { [Symbol.dispose]: () => clearTimeout(timer) };
+      },
+    },
+    wallMs: () => Date.now(),
+    rng: { below: (n) => (n <= 1 ? 0 : randomInt(n)) },
+    randomBytes: (size) => randomBytes(size),
+  };
+}

@@ -1,0 +1,173 @@
+/**
+ * The whole story on real processes: three datacenters, one server and one gateway each, built as they are shipped.
+ * Waiting is for events (`until` asks until the answer is true), never for time to pass.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Federation } from '@fed/tooling/federation';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const datacenters = ['dc1', 'dc2', 'dc3'];
+const patienceMs = 60_000;
+
+let folder: string;
+let federation: Federation;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'fed-story-'));
+  federation = await Federation.prepare({ datacenters, folder });
+  federation.startAll();
+  await federation.up(patienceMs);
+  await federation.until('the federation has formed', patienceMs, () => federation.formed());
+}, 2 * patienceMs);
+
+afterAll(async () => {
+  await federation?.[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface NodeJson {
+  readonly Node: string;
+  readonly Datacenter: string;
+}
+
+const nodesOf = (asked: string, of: string): Promise<readonly NodeJson[]> =>
+  federation.get<readonly NodeJson[]>(asked, `/v1/catalog/nodes?dc=${of}`);
+
+const readable = (asked: string, of: string) => async (): Promise<boolean> =>
+  (await nodesOf(asked, of)).length === 1;
+
+describe('a federation that has formed', () => {
+  for (const from of datacenters)
+    for (const of of datacenters)
+      test(`the catalog of ${of} is read from ${from}`, async () => {
+        expect((await nodesOf(from, of)).map((n) => n.Datacenter)).toEqual([of]);
+      });
+
+  test('every datacenter lists all three', async () => {
+    for (const dc of datacenters)
+      expect([...(await federation.get<readonly string[]>(dc, '/v1/catalog/datacenters'))].sort()).toEqual(
+        datacenters,
+      );
+  });
+
+  test('nothing came from another datacenter without passing a gateway', async () => {
+    expect(await federation.directForeignConnections()).toBe(0);
+  });
+
+  test('a service registered in one datacenter is found from another, and a blocking query wakes when it comes', async () => {
+    const first = await fetch(`${federation.site('dc3').httpUrl}/v1/health/service/web?dc=dc2`);
+    const index = first.headers.get('x-consul-index');
+    const waiting = fetch(
+      `${federation.site('dc3').httpUrl}/v1/health/service/web?dc=dc2&index=${index}&wait=60s`,
+    );
+    await federation.put('dc2', '/v1/agent/service/register', {
+      Name: 'web',
+      Port: 80,
+      Check: { TTL: '60s' },
+    });
+    await federation.put('dc2', '/v1/agent/check/pass/service:web');
+    const woken = (await (await waiting).json()) as readonly { Service: { Port: number } }[];
+    expect(woken.map((row) => row.Service.Port)).toEqual([80]);
+  });
+
+  test('an unknown datacenter is refused in the original’s words', async () => {
+    const response = await fetch(`${federation.site('dc1').httpUrl}/v1/catalog/nodes?dc=dc9`);
+    expect([response.status, await response.text()]).toEqual([500, 'No path to datacenter']);
+  });
+});
+
+describe('a gateway that dies', () => {
+  test(
+    'its datacenter becomes unreachable with an error that names the hop, and heals when it is back',
+    async () => {
+      await federation.stop('dc2', 'gateway', 'SIGKILL');
+      let told = '';
+      await federation.until('dc3 cannot read dc2 and says why', patienceMs, async () => {
+        const response = await fetch(`${federation.site('dc3').httpUrl}/v1/catalog/nodes?dc=dc2`);
+        told = await response.text();
+        return response.status === 500 && told.includes('remote_gateway');
+      });
+      expect(told).toContain('dc2');
+      expect((await nodesOf('dc3', 'dc1')).length).toBe(1);
+
+      federation.startGateway('dc2');
+      await federation.until('dc3 reads dc2 again', patienceMs, readable('dc3', 'dc2'));
+      await federation.until('dc2 reads dc3 again', patienceMs, readable('dc2', 'dc3'));
+      await federation.until('all is as before', patienceMs, () => federation.formed());
+    },
+    4 * patienceMs,
+  );
+});
+
+describe('a server that is killed', () => {
+  test(
+    'it comes back with every acknowledged write, and the federation heals',
+    async () => {
+      for (let i = 0; i < 20; i++)
+        await federation.put('dc2', '/v1/agent/service/register', { Name: `kept-${i}`, Port: 1000 + i });
+      await federation.stop('dc2', 'server', 'SIGKILL');
+      federation.startServer('dc2');
+      await federation.until(
+        'dc2 answers',
+        patienceMs,
+        async () => (await federation.get('dc2', '/v1/status/leader')) !== '',
+      );
+      const services = Object.keys(
+        await federation.get<Record<string, unknown>>('dc2', '/v1/catalog/services'),
+      );
+      expect(services).toEqual(expect.arrayContaining(Array.from({ length: 20 }, (_, i) => `kept-${i}`)));
+      await federation.until('all is as before', patienceMs, () => federation.formed());
+      await federation.until('dc3 reads dc2 again', patienceMs, readable('dc3', 'dc2'));
+    },
+    4 * patienceMs,
+  );
+
+  test(
+    'the primary too',
+    async () => {
+      await federation.stop('dc1', 'server', 'SIGKILL');
+      expect((await nodesOf('dc2', 'dc3')).length).toBe(1);
+      federation.startServer('dc1');
+      await federation.until('all is as before', patienceMs, () => federation.formed());
+      for (const dc of ['dc2', 'dc3'])
+        await federation.until(`${dc} reads dc1`, patienceMs, readable(dc, 'dc1'));
+    },
+    4 * patienceMs,
+  );
+});
+
+describe('strangers at the server port', () => {
+  const closedAfter = (bytes: Uint8Array): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const socket = connect({ host: '127.0.0.1', port: federation.site('dc1').serverPort });
+      socket.once('connect', () => socket.write(bytes));
+      socket.on('data', () => {});
+      socket.once('error', (error: NodeJS.ErrnoException) =>
+        error.code === 'ECONNRESET' ? resolve() : reject(error),
+      );
+      socket.once('close', () => resolve());
+    });
+
+  test.for([
+    ['an HTTP request', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
+    ['a plain RPC where TLS is demanded', Buffer.from([0x04])],
+    ['an unknown type byte', Buffer.from([0x09, 0x00])],
+    ['random bytes', Buffer.from('a3b1c4d2e5f60718293a4b5c6d7e8f90', 'hex')],
+  ] as const)('%s is turned away, and the server goes on', async ([, bytes]) => {
+    await closedAfter(bytes);
+    expect((await nodesOf('dc1', 'dc2')).length).toBe(1);
+  });
+});
+
+test(
+  'stopping: SIGTERM ends every program cleanly',
+  async () => {
+    const programs = federation.programs();
+    await federation[Symbol.asyncDispose]();
+    expect(await Promise.all(programs.map((p) => p.exited))).toEqual(programs.map(() => 0));
+  },
+  patienceMs,
+);
