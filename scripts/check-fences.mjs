@@ -10,7 +10,8 @@ import { pure, rooms, testsOnly } from './fences.mjs';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const problems = [];
 
-for (const folder of ['packages', 'apps']) for (const name of readdirSync(join(root, folder))) check(name, join(root, folder, name));
+for (const folder of ['packages', 'apps'])
+  for (const name of readdirSync(join(root, folder))) check(name, join(root, folder, name));
 for (const name of ['bench', 'interop']) check(name, join(root, name));
 
 if (problems.length > 0) {
@@ -27,7 +28,8 @@ function check(name, folder) {
   }
   for (const file of sources(folder)) {
     const text = readFileSync(file, 'utf8');
-    const isTest = file.endsWith('.test.ts') || file.includes('/test/') || name === 'bench' || name === 'interop';
+    const isTest =
+      file.endsWith('.test.ts') || file.includes('/test/') || name === 'bench' || name === 'interop';
     const where = relative(root, file);
     for (const [, target] of text.matchAll(/(?:from|import)\s*\(?\s*'@fed\/([a-z-]+)[^']*'/g)) {
       if (target === name || target === 'tooling') continue;
@@ -41,7 +43,8 @@ function check(name, folder) {
     if (!isTest && inner.some((part) => pure.folders.includes(basename(part)))) {
       const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
       for (const { pattern, because } of pure.forbidden)
-        if (pattern.test(code)) problems.push(`${where}: ${pattern} has no place where decisions are made: ${because}`);
+        if (pattern.test(code))
+          problems.push(`${where}: ${pattern} has no place where decisions are made: ${because}`);
     }
   }
 }
@@ -49,7 +52,8 @@ function check(name, folder) {
 function* sources(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory() && !['node_modules', 'dist', '.turbo', 'vectors'].includes(entry.name)) yield* sources(path);
+    if (entry.isDirectory() && !['node_modules', 'dist', '.turbo', 'vectors'].includes(entry.name))
+      yield* sources(path);
     else if (/\.(ts|mjs)$/.test(entry.name)) yield path;
   }
 }

@@ -3,7 +3,15 @@
  * then installs all of them together in an empty project and imports each as ESM and as CJS.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -28,7 +36,9 @@ try {
         libraries.push(manifest.name);
       }
       if (/workspace:|catalog:|@fed\/source/.test(sh('tar', ['xzOf', file, 'package/package.json'])))
-        throw new Error(`${manifest.name}: the packed manifest still holds workspace words and cannot be published`);
+        throw new Error(
+          `${manifest.name}: the packed manifest still holds workspace words and cannot be published`,
+        );
       overrides[manifest.name] = `file:${file}`;
     }
 
@@ -48,7 +58,9 @@ try {
     sh('node', ['--input-type=module', '-e', filled('await import')], { cwd: app });
     sh('node', ['--input-type=commonjs', '-e', filled('require')], { cwd: app });
   }
-  console.log(`packages: ${libraries.length} libraries and ${Object.keys(overrides).length - libraries.length} apps packed, linted and imported`);
+  console.log(
+    `packages: ${libraries.length} libraries and ${Object.keys(overrides).length - libraries.length} apps packed, linted and imported`,
+  );
 } finally {
   rmSync(out, { recursive: true, force: true });
 }

@@ -7,6 +7,7 @@ export function unit(): ViteUserConfig {
   return {
     resolve: { conditions },
     ssr: { resolve: { conditions } },
-    test: { include: ['src/**/*.test.ts', 'test/**/*.test.ts'] },
+    // Generous, because a busy machine is slow, not wrong; what must be fast is measured by benchmarks.
+    test: { include: ['src/**/*.test.ts', 'test/**/*.test.ts'], testTimeout: 30_000, hookTimeout: 30_000 },
   };
 }
