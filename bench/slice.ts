@@ -4,15 +4,14 @@
  */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { Agent, get } from 'node:http';
 import { connect as connectTcp } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { alpn, dialAlpn, serverSni, TlsIdentity } from '@fed/alpn-mux';
 import { openRpcPool } from '@fed/rpc';
-import { Federation, fedCli } from '@fed/tooling/federation';
+import { Federation, fedCli, temporaryFolder } from '@fed/tooling/federation';
 import { encodeFrames } from '@fed/wanfed-transport';
 import { openBaseline } from './lib/child.ts';
 import { percentiles, printTable, rate, round } from './lib/measure.ts';
@@ -35,7 +34,7 @@ const packet = Buffer.concat([
 ]);
 const host = '127.0.0.1';
 
-const folder = mkdtempSync(join(tmpdir(), 'fed-bench-'));
+const folder = temporaryFolder('fed-bench');
 try {
   await using federation = await Federation.prepare({
     datacenters: ['dc1', 'dc2'],

@@ -4,11 +4,9 @@
  *   npm run demo                      stays up until Ctrl-C
  *   npm run demo -- --once --json     ends by itself; the last line of stdout is one JSON verdict; exit 0 if all held
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { Federation } from '@fed/tooling/federation';
+import { Federation, temporaryFolder } from '@fed/tooling/federation';
 
 const { values: flags } = parseArgs({
   options: {
@@ -28,7 +26,7 @@ const datacenters = ['dc1', 'dc2', 'dc3'];
 const say = (text) => (flags.json ? process.stderr : process.stdout).write(`${text}\n`);
 const began = performance.now();
 const step = (text) => say(`${String(Math.round(performance.now() - began)).padStart(6)} ms  ${text}`);
-const folder = mkdtempSync(join(tmpdir(), 'fed-demo-'));
+const folder = temporaryFolder('fed-demo');
 const interrupted = new Promise((resolve) => {
   process.once('SIGINT', () => resolve('SIGINT'));
   process.once('SIGTERM', () => resolve('SIGTERM'));

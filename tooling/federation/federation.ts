@@ -7,7 +7,8 @@
  * Must not live here: what is expected of a federation.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePorts } from './ports.ts';
@@ -18,6 +19,11 @@ export const fedCli: string = join(root, 'apps/server/dist/cli.js');
 export const gatewayCli: string = join(root, 'apps/mesh-gateway/dist/cli.js');
 const node = process.execPath;
 const host = '127.0.0.1';
+
+/** A new folder for a federation's files. Not below macOS's own temporary folder: its paths are too long for sockets. */
+export function temporaryFolder(name: string): string {
+  return mkdtempSync(join(process.platform === 'win32' ? tmpdir() : '/tmp', `${name}-`));
+}
 
 export interface Site {
   readonly datacenter: string;

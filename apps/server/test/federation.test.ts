@@ -2,11 +2,9 @@
  * The whole story on real processes: three datacenters, one server and one gateway each, built as they are shipped.
  * Waiting is for events (`until` asks until the answer is true), never for time to pass.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Federation } from '@fed/tooling/federation';
+import { Federation, temporaryFolder } from '@fed/tooling/federation';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const datacenters = ['dc1', 'dc2', 'dc3'];
@@ -16,7 +14,7 @@ let folder: string;
 let federation: Federation;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'fed-story-'));
+  folder = temporaryFolder('fed-story');
   federation = await Federation.prepare({ datacenters, folder });
   federation.startAll();
   await federation.up(patienceMs);

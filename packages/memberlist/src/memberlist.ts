@@ -181,7 +181,7 @@ class RunningMember implements Memberlist {
   async ping(to: Member | Address): Promise<{ readonly rttMs: number }> {
     this.#checkSendable(to);
     const { ticket, promise } = this.#waiters.wait<number | undefined>(`ping of ${text(to)}`, undefined);
-    this.#turn({ kind: 'ping', to: { host: to.host, port: to.port, name: to.name }, ticket });
+    this.#turn({ kind: 'ping', to, ticket });
     const rttMs = await promise;
     if (rttMs !== undefined) return { rttMs };
     throw new MemberlistError('timeout', `no ack from ${text(to)} within ${this.#config.probeTimeoutMs} ms`);
@@ -205,8 +205,7 @@ class RunningMember implements Memberlist {
   sendBestEffort(to: Member | Address, payload: Uint8Array): void {
     this.#checkSendable(to);
     const crc = 'vsn' in to && to.vsn.pMax >= crcProtocolMin;
-    const address = { host: to.host, port: to.port, name: to.name };
-    this.#send(address, [encodeMessage({ kind: 'user', payload })], crc, undefined);
+    this.#send(to, [encodeMessage({ kind: 'user', payload })], crc, undefined);
   }
 
   async sendReliable(
@@ -215,7 +214,7 @@ class RunningMember implements Memberlist {
     o: { readonly signal?: AbortSignal } = {},
   ): Promise<void> {
     this.#checkSendable(to);
-    await this.#streams.sendUser({ host: to.host, port: to.port, name: to.name }, payload, o.signal);
+    await this.#streams.sendUser(to, payload, o.signal);
   }
 
   stats(): MemberlistStats {
@@ -239,7 +238,6 @@ class RunningMember implements Memberlist {
   async #close(): Promise<void> {
     const cause = new MemberlistError('closed', 'this memberlist has been shut down');
     this.#alarm?.timer[Symbol.dispose]();
-    this.#alarm = undefined;
     this.#streams.close(cause);
     this.#waiters.rejectAll(cause);
     await this.#transport[Symbol.asyncDispose]();
