@@ -198,7 +198,7 @@ export class Streams {
       throw cause; // not the peer's doing
     }
     const code = isWireError(cause) ? cause.code : error.code;
-    dropped(code, `stream from ${text(from)}: ${error.message}`);
+    dropped(code, `stream from ${text(from)}: ${isWireError(cause) ? cause.message : error.message}`);
     if (isWireError(cause) && cause.toldOnStreams) {
       try {
         talk.renew(config.tcpTimeoutMs);

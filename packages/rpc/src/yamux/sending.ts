@@ -51,7 +51,7 @@ export class SendingHalf {
       this.#streams.forget(s); // the peer never heard of it, and never will
       return;
     }
-    const midReply = s.opening === 'established' && !s.receiveEnded && spentHalf(s);
+    const midReply = s.opening === 'established' && !s.receiveEnded && !s.sendEnded && spentHalf(s);
     if (s.opening === 'unaccepted' || midReply) {
       this.refuse(s); // a peer in the middle of much data would wait for credit that never comes
       return;
@@ -59,6 +59,7 @@ export class SendingHalf {
     this.#streams.unbuffer(s, s.buffered);
     this.#streams.unschedule(s);
     s.dropped = true;
+    s.lastWord = s.sendEnded;
     s.pending = undefined;
     if (!s.sendEnded) this.#fin(s); // FIN, not RST: a peer that has not accepted yet would lose its session by a RST (I3)
     if (s.receiveEnded) this.#streams.forget(s);

@@ -230,6 +230,20 @@ describe('ending', () => {
     ]);
   });
 
+  test('a stream dropped after its last word is not reset, however much still comes: Go would lose that word', () => {
+    const { end, sent, hear } = lone('server');
+    hear(windowUpdate, syn, 1, 0);
+    end.step({ kind: 'accept', id: 1 });
+    hear(data, 0, 1, 100_000, Buffer.alloc(100_000));
+    end.write(1, 'bye');
+    end.step({ kind: 'end', id: 1 });
+    end.step({ kind: 'drop', id: 1 });
+    hear(data, 0, 1, 100_000, Buffer.alloc(100_000));
+    expect([sent.filter((frame) => frame.includes('RST')), end.core.bufferedBytes]).toEqual([[], 0]);
+    hear(windowUpdate, fin, 1, 0);
+    expect(end.core.streamCount).toBe(0);
+  });
+
   test('a dropped stream is forgotten when the peer ends it', () => {
     const { end, sent, hear } = lone('client');
     end.open(false);

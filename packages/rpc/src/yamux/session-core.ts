@@ -256,8 +256,9 @@ export class YamuxCore {
     if (s === undefined || this.#streams.get(s.id) !== s) return;
     if (s.dropped) {
       // Thrown away without giving credit back. At half a window it is no small reply: tell the peer to stop. Bytes
-      // prove that it has accepted the stream, so a RST is safe (I3).
-      if (spentHalf(s)) {
+      // prove that it has accepted the stream, so a RST is safe (I3). But not after a last word: Go gives up what it has
+      // buffered when it sees a RST (stream.go, Read), so that one waits for the peer's own end.
+      if (spentHalf(s) && !s.lastWord) {
         this.#sending.refuse(s);
         return;
       }

@@ -33,6 +33,8 @@ export interface StreamRecord {
   receiveEnded: boolean;
   /** The application has let go of it: whatever still arrives is thrown away. */
   dropped: boolean;
+  /** It was let go of after our FIN: the peer may not have read our last bytes yet, and a RST would take them from it. */
+  lastWord: boolean;
 }
 
 export class StreamTable {
@@ -89,6 +91,7 @@ export class StreamTable {
       sendEnded: false,
       receiveEnded: false,
       dropped: false,
+      lastWord: false,
     };
     this.#streams.set(id, s);
     if (s.theirs) {
