@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { settle, VirtualClock } from '../test/virtual-clock.ts';
+import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
 import { Reach, type ReachPorts } from './reach.ts';
 
 function world(over: Partial<ReachPorts> = {}) {
@@ -34,7 +34,7 @@ test('reach: a datacenter is tried at once', async () => {
   const { reach, tries, met, open } = world();
   open();
   reach.want('dc1');
-  await settle();
+  await settled();
   expect(tries).toEqual(['dc1@0']);
   expect(met).toEqual(['dc1 after 1']);
   expect(reach.pending()).toEqual([]);
@@ -63,10 +63,10 @@ test('reach: news during a try is answered by another try, because the first may
   reach.want('dc1');
   expect(tries).toEqual(['dc1']);
   pending[0]?.();
-  await settle();
+  await settled();
   expect(tries).toEqual(['dc1', 'dc1']);
   pending[1]?.();
-  await settle();
+  await settled();
   expect(tries).toEqual(['dc1', 'dc1']);
 });
 
@@ -84,5 +84,5 @@ test('reach: closing stops every try and leaves no timer', async () => {
   await clock.advance(1000);
   reach[Symbol.dispose]();
   await clock.advance(10_000);
-  expect(clock.pending).toBe(0);
+  expect(clock.armed).toBe(0);
 });

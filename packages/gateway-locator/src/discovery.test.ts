@@ -1,8 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { settled, VirtualClock } from '../test/virtual-clock.ts';
 import { AddressError, renderHostPort } from './address.ts';
 import { type Discovery, type EntryReport, openDiscovery } from './discovery.ts';
 import { parseEntry } from './source.ts';

@@ -1,5 +1,5 @@
+import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
 import { describe, expect, test } from 'vitest';
-import { settled, VirtualClock } from '../test/virtual-clock.ts';
 import { Pause, within } from './pause.ts';
 
 describe('pause', () => {

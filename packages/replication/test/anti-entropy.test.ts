@@ -1,3 +1,4 @@
+import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -9,7 +10,6 @@ import {
 } from '../src/index.ts';
 import type { CheckServiceNode, FederationState } from '../src/ports.ts';
 import { copy, gateway } from './rows.ts';
-import { settled, VirtualClock } from './virtual-clock.ts';
 
 describe('anti-entropy: the store in five steps', () => {
   test('anti-entropy: writes when our gateways changed and when our record did, and only then', async () => {

@@ -1,7 +1,7 @@
+import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
 import { describe, expect, test } from 'vitest';
 import { openPruning, type Pruning, type PruningEvent, pruningDefaults } from '../src/index.ts';
 import { original } from './rows.ts';
-import { settled, VirtualClock } from './virtual-clock.ts';
 
 const { intervalMs, ageMs } = pruningDefaults;
 

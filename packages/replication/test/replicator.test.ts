@@ -1,3 +1,4 @@
+import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -11,7 +12,6 @@ import {
 } from '../src/index.ts';
 import type { FederationState } from '../src/ports.ts';
 import { copy, original } from './rows.ts';
-import { settled, VirtualClock } from './virtual-clock.ts';
 
 describe('replicator: one round', () => {
   // the nine cases of the original's IndexReplicator

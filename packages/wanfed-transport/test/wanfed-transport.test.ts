@@ -1,4 +1,5 @@
 import { type Duplex, duplexPair } from 'node:stream';
+import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -11,7 +12,6 @@ import {
   type WanfedTransport,
 } from '../src/index.ts';
 import { type Attempt, dialPort, HomeRecorder, StuckStream } from './federation.ts';
-import { settled, VirtualClock } from './virtual-clock.ts';
 
 const gateway = { host: '10.1.0.100', port: 8443 };
 

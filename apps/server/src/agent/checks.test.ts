@@ -1,6 +1,6 @@
 import { newCheck } from '@fed/fsm';
 import { expect, test } from 'vitest';
-import { settle, VirtualClock } from '../../test/virtual-clock.ts';
+import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
 import { CheckRunner, type Verdict } from './checks.ts';
 
 const passing: Verdict = { status: 'passing', output: 'TCP connect: Success' };
@@ -48,7 +48,7 @@ const tcp = newCheck({
 test('checks: a check runs at once, then on its interval', async () => {
   const { runner, clock, probes } = world();
   runner.watch(tcp);
-  await settle();
+  await settled();
   expect(probes()).toBe(1);
   await clock.advance(30_000);
   expect(probes()).toBe(4);
@@ -98,11 +98,11 @@ test('checks: a service critical for too long is given up', async () => {
 test('checks: a forgotten check does not run again', async () => {
   const { runner, clock, probes } = world();
   runner.watch(tcp);
-  await settle();
+  await settled();
   runner.forget('c');
   await clock.advance(60_000);
   expect(probes()).toBe(1);
-  expect(clock.pending).toBe(0);
+  expect(clock.armed).toBe(0);
 });
 
 test('checks: a TTL check is critical when its service falls silent', async () => {
