@@ -1,0 +1,1 @@
+// Lets main.go declare functions without bodies, which the linker takes from memberlist.

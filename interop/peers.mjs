@@ -1,0 +1,151 @@
+/**
+ * peers.mjs: the real programs we are tested against: where each is found, how it is installed, how a human gets it.
+ *
+ * `find(folder)` returns environment variables for the tests (paths of programs; what it builds goes into `folder`) or
+ * throws Missing with the reason. Lives here: looking, installing, building. Must not live here: running tests.
+ * Adding a peer is one entry here and a folder of that name with its tests.
+ */
+import { spawnSync } from 'node:child_process';
+import { accessSync, chmodSync, constants, readdirSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Fetched where Go is too old to fetch one itself, as Debian 12's is. memberlist v0.7.0 needs 1.25. */
+const toolchain = 'go1.26.8';
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+/** Without flags that somebody has set up for other builds, and without the root of another Go. */
+const { GOFLAGS: _flags, GOROOT: _root, ...goEnvironment } = process.env;
+
+/** The peer is not there and could not be brought here. */
+export class Missing extends Error {}
+
+/** @type {Record<string, { what: string, how: string, find: (folder: string) => Record<string, string> }>} */
+export const peers = {
+  serf: {
+    what: 'the serf agent',
+    how: 'apt-get install serf (or SERF_BIN=/path/to/serf)',
+    find: () => ({ FED_PEER_SERF: debian('serf', 'serf', process.env.SERF_BIN) }),
+  },
+  memberlist: {
+    what: 'hashicorp/memberlist, v0.7.0 and v0.1.3',
+    how: 'install Go, with access to a Go module proxy; one older than 1.25 fetches that itself',
+    find: (folder) => ({
+      FED_PEER_MEMBERLIST_NEWEST: goProgram('memberlist', 'newest', folder),
+      FED_PEER_MEMBERLIST_OLDEST: goProgram(
+        'memberlist',
+        'oldest',
+        folder,
+        '-modfile=oldest.mod',
+        '-tags=nolabel',
+      ),
+    }),
+  },
+  yamux: {
+    what: 'hashicorp/yamux, v0.1.2 and the release in Consul 1.8',
+    how: 'install Go, with access to a Go module proxy',
+    find: (folder) => ({
+      FED_PEER_YAMUX_NEWEST: goProgram('yamux', 'newest', folder),
+      FED_PEER_YAMUX_OLDEST: goProgram('yamux', 'oldest', folder, '-modfile=oldest.mod'),
+    }),
+  },
+  consul: {
+    what: 'a Consul server',
+    how: 'CONSUL_BIN=/path/to/consul; no package registry has it, and nothing is downloaded for you',
+    find: () => {
+      const path = process.env.CONSUL_BIN;
+      if (!path) throw new Missing('CONSUL_BIN is not set');
+      if (!executable(path)) throw new Missing(`CONSUL_BIN=${path} is no program`);
+      return { FED_PEER_CONSUL: path };
+    },
+  },
+};
+
+/** Path of a program of a Debian package; as root the package is installed when it is not there. */
+function debian(name, aptPackage, given) {
+  if (given) {
+    if (executable(given)) return given;
+    throw new Missing(`${given} is no program`);
+  }
+  const found = onPath(name);
+  if (found) return found;
+  const aptGet = onPath('apt-get');
+  if (!aptGet) throw new Missing(`no '${name}' on PATH, and no apt-get to install it`);
+  if (process.getuid?.() !== 0) throw new Missing(`no '${name}' on PATH, and only root may install it`);
+  console.log(`interop: installing the Debian package ${aptPackage}`);
+  const apt = (...args) =>
+    spawnSync(aptGet, ['-qq', ...args], {
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    }).status === 0;
+  const install = () => apt('install', '-y', '--no-install-recommends', aptPackage);
+  if (!install()) apt('update');
+  if (!onPath(name)) install();
+  const installed = onPath(name);
+  if (installed) return installed;
+  throw new Missing(`apt-get could not install ${aptPackage}`);
+}
+
+/** Looked for once. */
+let go;
+
+/** Builds the Go program in the folder `name`; dependencies are pinned by the checksums beside their mod files. */
+function goProgram(name, variant, folder, ...flags) {
+  go ??= goCommand(folder);
+  const path = join(folder, `${name}-${variant}`);
+  console.log(`interop: building ${name}-${variant}`);
+  const built = spawnSync(go, ['build', '-buildvcs=false', '-mod=readonly', ...flags, '-o', path, '.'], {
+    cwd: join(here, name),
+    encoding: 'utf8',
+    env: { ...goEnvironment, CGO_ENABLED: '0' },
+  });
+  if (built.status === 0) return path;
+  const why = built.error?.message ?? built.stderr.trim().split('\n').slice(-5).join('\n    ');
+  throw new Missing(`go build failed:\n    ${why}`);
+}
+
+/**
+ * A Go that is new enough, or makes itself so. Since 1.21 it fetches the toolchain that a module asks for; an older one
+ * can download it as the module that it is, and then we do what newer ones do: make its programs executable.
+ */
+function goCommand(folder) {
+  const found =
+    onPath('go') ??
+    ['/usr/local/go/bin/go', '/usr/lib/go/bin/go'].find(executable) ??
+    debian('go', 'golang-go');
+  const ask = (...args) => {
+    const { status, stdout, stderr, error } = spawnSync(found, args, {
+      cwd: folder,
+      encoding: 'utf8',
+      env: goEnvironment,
+    });
+    if (status === 0) return stdout.trim();
+    throw new Missing(`${found} ${args.join(' ')}: ${error?.message ?? stderr.trim()}`);
+  };
+  const [version = '', system, machine] = ask('env', 'GOVERSION', 'GOOS', 'GOARCH').split('\n');
+  if (Number(version.split('.')[1]) >= 21) return found;
+  console.log(`interop: ${version} is too old, fetching ${toolchain} with it`);
+  const wanted = `golang.org/toolchain@v0.0.1-${toolchain}.${system}-${machine}`;
+  const { Dir: root } = JSON.parse(ask('mod', 'download', '-json', wanted));
+  for (const programs of ['bin', `pkg/tool/${system}_${machine}`])
+    for (const program of readdirSync(join(root, programs))) chmodSync(join(root, programs, program), 0o755);
+  return join(root, 'bin/go');
+}
+
+function onPath(name) {
+  return (process.env.PATH ?? '')
+    .split(delimiter)
+    .filter((folder) => folder !== '')
+    .map((folder) => join(folder, name))
+    .find(executable);
+}
+
+function executable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

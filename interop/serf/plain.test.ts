@@ -1,0 +1,4 @@
+/** plain.test.ts: the stories without a key. */
+import { stories } from './stories.ts';
+
+stories('plain');
