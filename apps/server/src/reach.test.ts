@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
 import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
+import { expect, test } from 'vitest';
 import { Reach, type ReachPorts } from './reach.ts';
 
 function world(over: Partial<ReachPorts> = {}) {

@@ -1,6 +1,6 @@
 import { newCheck } from '@fed/fsm';
-import { expect, test } from 'vitest';
 import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
+import { expect, test } from 'vitest';
 import { CheckRunner, type Verdict } from './checks.ts';
 
 const passing: Verdict = { status: 'passing', output: 'TCP connect: Success' };
