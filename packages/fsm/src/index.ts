@@ -78,4 +78,5 @@ export type {
   Weights,
 } from './rows.ts';
 export { splitRecords } from './snapshot.ts';
+export { serviceNodeOf } from './store-reader.ts';
 export { systemClock, systemRng } from './system.ts';

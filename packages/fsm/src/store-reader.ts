@@ -104,7 +104,7 @@ export class StoreReader implements ReadStore {
     const entries = this.#tables.servicesByName.withPrefix(prefixOf(service));
     return {
       index: this.#serviceIndex(service, entries.length > 0, false),
-      rows: entries.map((entry) => flat(this.#nodeOf(entry), entry.service)),
+      rows: entries.map((entry) => serviceNodeOf({ Node: this.#nodeOf(entry), Service: entry.service })),
     };
   }
 
@@ -235,7 +235,11 @@ export class StoreReader implements ReadStore {
   }
 }
 
-function flat(node: NodeRow, service: ServiceRow): ServiceNodeRow {
+/** The same instance as the flat row of /v1/catalog/service. */
+export function serviceNodeOf({
+  Node: node,
+  Service: service,
+}: Pick<CheckServiceNode, 'Node' | 'Service'>): ServiceNodeRow {
   return {
     Address: node.Address,
     CreateIndex: service.CreateIndex,

@@ -40,12 +40,15 @@ type NamePart = 'country' | 'province' | 'locality' | 'street' | 'postalCode' | 
 export interface CertificatePlan {
   /** Big endian, at most 20 bytes. */
   readonly serial: Uint8Array;
-  readonly subject: readonly (readonly [NamePart, string])[];
+  /** Part by part, or as it stands in somebody's request: one DER Name. */
+  readonly subject: readonly (readonly [NamePart, string])[] | Uint8Array;
   /** Unix ms; the encoding keeps whole seconds. */
   readonly notBefore: number;
   readonly notAfter: number;
   readonly publicKey: KeyObject;
   readonly isCa: boolean;
+  /** How many CAs may stand below this one; absent: any number. */
+  readonly pathLength?: number;
   readonly extendedUses: readonly ExtendedUse[];
   readonly dnsNames: readonly string[];
   readonly ipAddresses: readonly string[];
@@ -63,7 +66,7 @@ export interface Issuer {
 export function buildCertificate(der: Der, plan: CertificatePlan, signer: Signer, issuer?: Issuer): string {
   const spki = plan.publicKey.export({ type: 'spki', format: 'der' });
   const keyId = createHash('sha256').update(spki).digest(); // of the whole SubjectPublicKeyInfo: 32 bytes, not RFC 5280's 20
-  const subject = nameOf(der, plan.subject);
+  const subject = plan.subject instanceof Uint8Array ? der.parsed(plan.subject) : nameOf(der, plan.subject);
   const algorithm = der.sequence(der.oid(signer.oid), ...(signer.nullParameters ? [der.null()] : []));
   const tbs = der.sequence(
     der.explicit(0, der.integer(Buffer.of(2))), // version 3
@@ -99,7 +102,7 @@ export function issuerOf(der: Der, ca: X509Certificate): Issuer {
   );
 }
 
-function nameOf(der: Der, parts: CertificatePlan['subject']): Asn1 {
+function nameOf(der: Der, parts: readonly (readonly [NamePart, string])[]): Asn1 {
   return der.sequence(
     ...parts.map(([part, value]) => der.set(der.sequence(der.oid(oid[part]), der.text(value)))),
   );
@@ -120,7 +123,10 @@ function extensionsOf(
     const uses = plan.extendedUses.map((use) => der.oid(extendedUseOid[use]));
     list.push(extension(oid.extendedKeyUsage, false, der.sequence(...uses)));
   }
-  list.push(extension(oid.basicConstraints, true, der.sequence(...(plan.isCa ? [der.bool(true)] : []))));
+  const below = plan.pathLength === undefined ? [] : [der.integer(Buffer.of(plan.pathLength))];
+  list.push(
+    extension(oid.basicConstraints, true, der.sequence(...(plan.isCa ? [der.bool(true), ...below] : []))),
+  );
   list.push(extension(oid.subjectKeyId, false, der.octetString(keyId)));
   list.push(extension(oid.authorityKeyId, false, der.sequence(der.implicit(0, authorityKeyId))));
   const names = [

@@ -8,6 +8,7 @@ export type PkiErrorCode =
   | 'unreadable' // the file cannot be read
   | 'bad_certificate' // no certificate in it
   | 'bad_key' // no private key in it, or one we cannot use
+  | 'bad_request' // no certificate request in it, or one that was not signed by its own key
   | 'key_mismatch' // the key is not the certificate's
   | 'bad_name' // not a name a certificate can carry
   | 'bad_days' // not a time a certificate can be valid for

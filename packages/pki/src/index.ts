@@ -2,6 +2,15 @@
  * @fed/pki: the certificates of a federation: made as `consul tls` makes them, and checked before others refuse them.
  */
 export {
+  createMeshRoot,
+  describeRoot,
+  type IntermediateOptions,
+  type MeshRootOptions,
+  type RootDescription,
+  signIntermediate,
+  trustDomainOf,
+} from './authority.ts';
+export {
   type CertificateProblem,
   type CertificateProblemCode,
   checkServerCertificate,

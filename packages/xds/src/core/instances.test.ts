@@ -93,11 +93,16 @@ describe('address', () => {
 });
 
 describe('gateway source: the freshest list', () => {
+  const rows = (indexes: number[]) => indexes.map((ModifyIndex) => row({ service: { ModifyIndex } }));
+
   for (const c of cases.gatewaySource.cases)
     test(`dump ${JSON.stringify(c.catalogDump)}, state ${JSON.stringify(c.federationState)}: ${c.use}`, () => {
-      const rows = (indexes: number[]) => indexes.map((ModifyIndex) => row({ service: { ModifyIndex } }));
       expect(freshest(rows(c.catalogDump), rows(c.federationState))?.source ?? null).toBe(c.use);
     });
+
+  test('rows without an index are better than no rows', () => {
+    expect(freshest([], rows([0]))?.source).toBe('federationState');
+  });
 });
 
 describe('snapshot valid', () => {

@@ -48,14 +48,14 @@ export function endpointOf(o: Instance, wan: boolean, onlyPassing = false): Endp
 
 /**
  * Two views of a remote datacenter's gateways: the federation state wins only if strictly newer. Sound because both
- * carry that datacenter's own rows, raft index included. Undefined: neither lists any.
+ * carry that datacenter's own rows, raft index included. A list without rows is no news. Undefined: neither lists any.
  */
 export function freshest<T extends Instance>(
   catalogDump: readonly T[],
   federationState: readonly T[],
 ): { source: 'catalogDump' | 'federationState'; instances: readonly T[] } | undefined {
   if (catalogDump.length === 0 && federationState.length === 0) return undefined;
-  return highestIndex(federationState) > highestIndex(catalogDump)
+  return catalogDump.length === 0 || highestIndex(federationState) > highestIndex(catalogDump)
     ? { source: 'federationState', instances: federationState }
     : { source: 'catalogDump', instances: catalogDump };
 }
