@@ -75,6 +75,7 @@ type request struct {
 	Packets  []string          // packets: hex, in turn
 	Payload  int               // packets: bytes of a message that is sent
 	Seconds  int               // idle
+	Layer    bool              // idle: something above is asked for broadcasts, as serf would be, and has none
 }
 
 func main() {
@@ -272,12 +273,24 @@ func cpuSeconds() float64 {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
 
+// quiet is a layer above that never has anything to say.
+type quiet struct{}
+
+func (quiet) NodeMeta(int) []byte             { return nil }
+func (quiet) NotifyMsg([]byte)                {}
+func (quiet) GetBroadcasts(int, int) [][]byte { return nil }
+func (quiet) LocalState(bool) []byte          { return nil }
+func (quiet) MergeRemoteState([]byte, bool)   {}
+
 func idle(r request) any {
 	var first string
 	for i := 0; i < r.Members; i++ {
 		c := memberlist.DefaultLANConfig()
 		c.Name, c.LogOutput = fmt.Sprintf("n%d", i), io.Discard
 		c.BindAddr, c.BindPort, c.AdvertiseAddr, c.AdvertisePort = "127.0.0.1", 0, "127.0.0.1", 0
+		if r.Layer {
+			c.Delegate = quiet{}
+		}
 		list, err := memberlist.Create(c)
 		must(err)
 		if i == 0 {

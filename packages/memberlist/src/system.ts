@@ -8,6 +8,11 @@ import type { Clock, RandomBytes, Rng } from './ports.ts';
 
 /** setTimeout takes at most this; longer waits are taken in stages. */
 const timeoutMsMax = 0x7fff_ffff;
+/**
+ * Node's timers count whole milliseconds of their own clock and ring early by up to one. Without this, every other
+ * wake-up would be two: one that comes too early, and one for the rest.
+ */
+const earlyMsMax = 1;
 
 /** Monotonic milliseconds. Timers keep the process alive: a member that stops probing is taken for dead. */
 export const systemClock: Clock = {
@@ -19,9 +24,9 @@ export const systemClock: Clock = {
     const arm = (): void => {
       const waitMs = when - performance.now();
       if (waitMs <= 0) immediate = setImmediate(wake);
-      else timeout = setTimeout(ring, Math.min(Math.ceil(waitMs), timeoutMsMax));
+      else timeout = setTimeout(ring, Math.min(Math.ceil(waitMs) + earlyMsMax, timeoutMsMax));
     };
-    // Node's timers count whole milliseconds of their own clock and may ring a little early.
+    // A timer longer than there is may still have time to go.
     const ring = (): void => {
       if (disposed) return;
       if (performance.now() < when) arm();

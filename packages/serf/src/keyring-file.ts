@@ -21,7 +21,11 @@ export async function writeKeyringFile(path: string, keys: readonly Uint8Array[]
 
 /** Keys, primary first. Throws SerfError 'bad_config' when the file is no keyring. */
 export async function readKeyringFile(path: string): Promise<readonly Uint8Array[]> {
-  const text = await readFile(path, 'utf8');
+  return parseKeyring(await readFile(path, 'utf8'), path);
+}
+
+/** The text of the file at `path`. Throws SerfError 'bad_config'. */
+export function parseKeyring(text: string, path: string): readonly Uint8Array[] {
   try {
     const list: unknown = JSON.parse(text);
     if (

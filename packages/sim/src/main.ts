@@ -1,54 +1,133 @@
 /**
- * main.ts: many bad days in a row, from the command line.
+ * main.ts: the simulator from the command line.
  *
- *   node --conditions=@fed/source packages/sim/src/main.ts --seeds 100 [--first 1] [--nodes 8] [--verify]
+ *   npm run sim -- [--seeds 20] [--first 1] [--nodes N] [--verify]          bad days, each followed by a good one
+ *   npm run sim -- --scenario spread [--nodes 1000] [--rumours 20]          gossip rounds to everybody, beside SWIM
+ *   npm run sim -- --scenario lifeguard [--nodes 128] [--seeds 1]           false positives, with Lifeguard and without
  *
- * Prints one line per seed and everything about a seed that failed; `--verify` runs each seed twice and compares the
- * hashes. Exits with 1 if anything was violated.
+ * `--workers N` runs so many at a time; all cores by default. Exits with 1 when a rule was violated or a goal missed.
  */
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { runScenario } from './scenario.ts';
+import { runDays } from './days.ts';
+import { contactsPerRound, roundsToAll } from './epidemic.ts';
+import { runAll } from './pool.ts';
+import { spreadByGossipAlone, spreadConfig, spreadInCluster } from './spread.ts';
+import type { Task } from './worker.ts';
+
+/** Up to here a spread runs whole members; above, tables of all members at all members do not fit into memory. */
+const wholeMembersMax = 1_000;
+/** How far a mean may lie from the prediction, as a fraction of it. */
+const spreadTolerance = 0.1;
+/** How many times fewer false positives Lifeguard must bring. */
+const lifeguardGoal = 50;
+/** Cells of the experiment: how many are slow, for how long, and how long they recover; a cross-section of the paper's. */
+const slowMembers = [4, 16, 32];
+const stallsMs = [2_048, 8_192, 32_768];
+const pausesMs = [64, 4_096];
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: 'string', default: '20' },
+    scenario: { type: 'string', default: 'days' },
+    seeds: { type: 'string' },
     first: { type: 'string', default: '1' },
     nodes: { type: 'string' },
+    rumours: { type: 'string', default: '20' },
+    workers: { type: 'string', default: String(availableParallelism()) },
     verify: { type: 'boolean', default: false },
   },
 });
-
 const first = integer('first', values.first);
-const seeds = integer('seeds', values.seeds);
-let failed = 0;
-for (let seed = first; seed < first + seeds; seed++) {
-  const nodes = values.nodes === undefined ? 2 + (seed % 8) : integer('nodes', values.nodes);
-  const startedAt = performance.now();
-  const result = await runScenario({ seed, nodes });
-  const again = values.verify ? await runScenario({ seed, nodes }) : result;
-  const tookMs = Math.round(performance.now() - startedAt);
-  const agreed = result.agreedAfterMs === undefined ? 'never' : `${Math.round(result.agreedAfterMs)} ms`;
-  console.log(
-    `seed ${seed}  nodes ${nodes}  hash ${result.hash}  events ${result.events}  agreed after ${agreed}  took ${tookMs} ms`,
-  );
-  const violations = [...result.violations];
-  if (again.hash !== result.hash)
-    violations.push({
-      rule: 'the same seed gives the same run',
-      atMs: 0,
-      detail: `second run: ${again.hash}`,
-    });
-  if (violations.length === 0) continue;
-  failed++;
-  for (const line of result.tail) console.log(`    ${line}`);
-  for (const { rule, atMs, detail } of violations)
-    console.log(`  VIOLATED at ${atMs.toFixed(0)} ms: ${rule}: ${detail}`);
-  console.log(
-    `  again: node --conditions=@fed/source packages/sim/src/main.ts --first ${seed} --seeds 1 --nodes ${nodes}`,
-  );
+const workers = integer('workers', values.workers);
+const nodes = values.nodes === undefined ? undefined : integer('nodes', values.nodes);
+
+switch (values.scenario) {
+  case 'days': {
+    const seeds = integer('seeds', values.seeds ?? '20');
+    finish(await runDays({ first, seeds, nodes, verify: values.verify, workers, progress }));
+    break;
+  }
+  case 'spread':
+    finish(await spread(nodes ?? wholeMembersMax, integer('rumours', values.rumours)));
+    break;
+  case 'lifeguard':
+    finish(await lifeguard(nodes ?? 128, integer('seeds', values.seeds ?? '1')));
+    break;
+  default:
+    throw new Error(`--scenario ${values.scenario}: there are days, spread and lifeguard`);
 }
-console.log(failed === 0 ? `${seeds} seeds, nothing violated` : `${failed} of ${seeds} seeds FAILED`);
-process.exitCode = failed === 0 ? 0 : 1;
+
+async function spread(members: number, rumours: number): Promise<boolean> {
+  const contacts = contactsPerRound(spreadConfig);
+  const predicted = roundsToAll(members, contacts);
+  console.log(
+    `${members} members, ${contacts.toFixed(1)} contacts a round: Bailey's simple epidemic, SWIM's model, says ${predicted.toFixed(2)} rounds`,
+  );
+  const o = { nodes: members, rumours, seed: first, progress };
+  const ways = [
+    ...(members <= wholeMembersMax ? ([['whole members', spreadInCluster]] as const) : []),
+    ['gossip alone', spreadByGossipAlone] as const,
+  ];
+  let good = true;
+  for (const [name, way] of ways) {
+    const rounds = await way(o);
+    progress('');
+    const mean = rounds.reduce((sum, n) => sum + n, 0) / rounds.length;
+    const off = mean / predicted - 1;
+    if (Math.abs(off) > spreadTolerance) good = false;
+    console.log(
+      `${name}: ${rumours} rumours, mean ${mean.toFixed(2)} rounds (${Math.min(...rounds).toFixed(2)} to ${Math.max(...rounds).toFixed(2)}), ${(100 * off).toFixed(1)} % off the prediction; ±${100 * spreadTolerance} % is the goal`,
+    );
+  }
+  return good;
+}
+
+async function lifeguard(members: number, seeds: number): Promise<boolean> {
+  const tasks: Extract<Task, { kind: 'lifeguard' }>[] = [];
+  for (let seed = first; seed < first + seeds; seed++)
+    for (const slow of slowMembers)
+      for (const stallMs of stallsMs)
+        for (const pauseMs of pausesMs)
+          for (const on of [false, true])
+            tasks.push({ kind: 'lifeguard', seed, nodes: members, slow, stallMs, pauseMs, lifeguard: on });
+  const found = tasks.map(() => ({ everywhere: 0, atHealthy: 0 }));
+  let finished = 0;
+  await runAll(tasks, workers, (outcome, index) => {
+    if (outcome.kind !== 'lifeguard') return;
+    found[index] = outcome.found;
+    progress(`${++finished} of ${tasks.length} runs`);
+  });
+  progress('');
+  const sums = { off: { everywhere: 0, atHealthy: 0 }, on: { everywhere: 0, atHealthy: 0 } };
+  console.log(`${members} members, two minutes each; false positives everywhere / at healthy members`);
+  console.log('slow   stall     pause     without Lifeguard     with');
+  for (const [i, { slow, stallMs, pauseMs, lifeguard: on }] of tasks.entries()) {
+    const { everywhere, atHealthy } = found[i]!;
+    const sum = on ? sums.on : sums.off;
+    sum.everywhere += everywhere;
+    sum.atHealthy += atHealthy;
+    if (!on) continue;
+    const without = found[i - 1]!;
+    console.log(
+      `${String(slow).padEnd(6)} ${`${stallMs} ms`.padEnd(9)} ${`${pauseMs} ms`.padEnd(9)} ${`${without.everywhere} / ${without.atHealthy}`.padEnd(21)} ${everywhere} / ${atHealthy}`,
+    );
+  }
+  const ratio = sums.off.everywhere / Math.max(1, sums.on.everywhere);
+  const ratioAtHealthy = sums.off.atHealthy / Math.max(1, sums.on.atHealthy);
+  console.log(
+    `all: ${sums.off.everywhere} / ${sums.off.atHealthy} without, ${sums.on.everywhere} / ${sums.on.atHealthy} with: ${ratio.toFixed(0)} times fewer, ${ratioAtHealthy.toFixed(0)} times at healthy members; ${lifeguardGoal} is the goal`,
+  );
+  return ratio >= lifeguardGoal;
+}
+
+/** One line that is written over; only where somebody watches. */
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
+
+function finish(good: boolean): void {
+  process.exitCode = good ? 0 : 1;
+}
 
 function integer(name: string, text: string): number {
   const n = Number(text);

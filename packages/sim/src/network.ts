@@ -36,6 +36,9 @@ export const calm: Faults = {
   streamBreak: 0,
 };
 
+/** Packets that wait for a program that stands still, in bytes. memberlist net_transport.go, udpRecvBufSize. */
+const socketBytesMax = 2 * 1024 * 1024;
+
 export interface NetworkOptions {
   readonly clock: VirtualClock;
   readonly rng: SeededRng;
@@ -52,6 +55,8 @@ export class SimNetwork {
   /** Host to the number of its side; hosts on different sides do not hear each other. */
   #sides = new Map<string, number>();
   readonly #slowness = new Map<string, number>();
+  /** Hosts whose programs stand still, and what waits for them and from them, in order. */
+  readonly #stalled = new Map<string, { readonly waiting: (() => void)[]; inboundBytes: number }>();
   /** Ways that carry nothing, or no packets, one direction each. */
   readonly #cut = new Map<string, 'all' | 'packets'>();
 
@@ -91,6 +96,22 @@ export class SimNetwork {
     this.note(`slow ${host} ${extraMs}`);
   }
 
+  /**
+   * From now on `host` neither hears nor is heard, though its clock goes on: a program that gets no share of its machine.
+   * What is sent to it and by it waits for `resume`, up to what a socket holds.
+   */
+  stall(host: string): void {
+    if (!this.#stalled.has(host)) this.#stalled.set(host, { waiting: [], inboundBytes: 0 });
+    this.note(`stall ${host}`);
+  }
+
+  resume(host: string): void {
+    const { waiting = [] } = this.#stalled.get(host) ?? {};
+    this.#stalled.delete(host);
+    this.note(`resume ${host}`);
+    for (const go of waiting) go();
+  }
+
   /** Nothing, or no packets, from one host to another; the way back is another way. */
   cut(from: string, to: string, what: 'all' | 'packets'): void {
     this.#cut.set(`${from} ${to}`, what);
@@ -114,6 +135,11 @@ export class SimNetwork {
     bytes: Uint8Array,
     failed: ((cause: Error) => void) | undefined,
   ): void {
+    const stalled = this.#stalled.get(from.host);
+    if (stalled !== undefined) {
+      stalled.waiting.push(() => this.packet(from, to, bytes, failed));
+      return;
+    }
     const rng = this.#rng;
     const { loss, duplication, sendFailure } = this.faults;
     if (rng.chance(sendFailure)) {
@@ -122,13 +148,21 @@ export class SimNetwork {
     }
     const copies = rng.chance(loss) ? 0 : rng.chance(duplication) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++)
-      this.#after(this.#packetDelayMs(from, to), () => {
-        const receiver = this.#listeners.get(keyOf(to));
-        if (receiver === undefined || !this.isReachable(from.host, to.host)) return;
-        if (this.#cut.has(`${from.host} ${to.host}`)) return;
-        this.note(`packet ${keyOf(from)} ${keyOf(to)} ${hashOf(bytes)}`);
-        receiver.inbound?.packet(bytes.slice(), from);
-      });
+      this.#after(this.#packetDelayMs(from, to), () => this.#arrive(from, to, bytes));
+  }
+
+  #arrive(from: HostPort, to: HostPort, bytes: Uint8Array): void {
+    const receiver = this.#listeners.get(keyOf(to));
+    if (receiver === undefined || !this.#connected(from.host, to.host)) return;
+    if (this.#cut.size > 0 && this.#cut.has(`${from.host} ${to.host}`)) return;
+    const stalled = this.#stalled.get(to.host);
+    if (stalled !== undefined) {
+      stalled.inboundBytes += bytes.length;
+      if (stalled.inboundBytes <= socketBytesMax) stalled.waiting.push(() => this.#arrive(from, to, bytes));
+      return;
+    }
+    if (this.#transcript !== undefined) this.note(`packet ${keyOf(from)} ${keyOf(to)} ${hashOf(bytes)}`);
+    receiver.inbound?.packet(bytes.slice(), from);
   }
 
   dial(from: HostPort, to: HostPort, timeoutMs: number, signal: AbortSignal | undefined): Promise<SimStream> {
@@ -165,7 +199,12 @@ export class SimNetwork {
     });
   }
 
+  /** Whether a segment of a stream gets through at this moment. */
   isReachable(a: string, b: string): boolean {
+    return !this.#stalled.has(a) && !this.#stalled.has(b) && this.#connected(a, b);
+  }
+
+  #connected(a: string, b: string): boolean {
     if (a === b) return true;
     return (this.#sides.get(a) ?? 0) === (this.#sides.get(b) ?? 0) && this.#cut.get(`${a} ${b}`) !== 'all';
   }

@@ -241,3 +241,28 @@ test('transcript: one different line is another hash', () => {
   expect(hash('a', 'b')).toBe(hash('a', 'b'));
   expect(hash('a', 'b')).not.toBe(hash('a', 'c'));
 });
+
+test('network: a host that stands still hears and says nothing, and makes up for it in order', async () => {
+  const clock = new VirtualClock();
+  const network = new SimNetwork({ clock, rng: new SeededRng(1) });
+  const [a, b] = ['10.0.0.1', '10.0.0.2'].map((host) => network.open({ host, port: 1 }));
+  const heard: string[] = [];
+  for (const [name, end] of [
+    ['a', a],
+    ['b', b],
+  ] as const)
+    end!.listen({
+      packet: (bytes) => heard.push(`${name} hears ${Buffer.from(bytes).toString()}`),
+      stream: () => {},
+    });
+  const send = (from: typeof a, host: string, text: string): void =>
+    from!.sendPacket({ host, port: 1, name: '' }, Buffer.from(text));
+  network.stall('10.0.0.1');
+  send(a, '10.0.0.2', 'hello');
+  send(b, '10.0.0.1', 'are you there?');
+  await clock.run(60_000);
+  expect(heard).toEqual([]);
+  network.resume('10.0.0.1');
+  await clock.run(100);
+  expect(heard).toEqual(['a hears are you there?', 'b hears hello']);
+});

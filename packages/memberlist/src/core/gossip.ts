@@ -23,7 +23,8 @@ export function readsCrc(row: Row): boolean {
 
 export interface GossipOptions {
   readonly config: MemberlistConfig;
-  readonly members: Members;
+  /** The table; only looked at. */
+  readonly members: Pick<Members, 'self' | 'list'>;
   readonly queue: BroadcastQueue;
   readonly room: PacketRoom;
   readonly policy: Policy;
@@ -33,6 +34,7 @@ export interface GossipOptions {
 
 export class Gossip {
   readonly #o: GossipOptions;
+  #restsSince: Millis | undefined;
 
   constructor(o: GossipOptions) {
     this.#o = o;
@@ -49,11 +51,33 @@ export class Gossip {
     this.#o.emit({ kind: 'send', to, messages, crc, ...(probe === undefined ? {} : { probe }) });
   }
 
+  /** With nothing to tell nobody need wake up for a turn; then none comes until `wakes` names its time. */
+  rests(now: Millis): boolean {
+    if (this.#mayHaveNews()) return false;
+    this.#restsSince = now;
+    return true;
+  }
+
+  /** When there is something to tell after a rest: the turn that would have come anyway, to the beat of those before. */
+  wakes(now: Millis): Millis | undefined {
+    const since = this.#restsSince;
+    if (since === undefined || !this.#mayHaveNews()) return undefined;
+    this.#restsSince = undefined;
+    const { gossipIntervalMs } = this.#o.config;
+    return since + (Math.floor((now - since) / gossipIntervalMs) + 1) * gossipIntervalMs;
+  }
+
+  /** What the layer above has is known only by asking for it. */
+  #mayHaveNews(): boolean {
+    return this.#o.queue.length > 0 || this.#o.policy.broadcasts !== undefined;
+  }
+
   /** One round: up to gossipNodes members, each with news of its own choice; every telling counts. */
   round(now: Millis): void {
     const { config, members, room, rng } = this.#o;
+    const { self } = members;
     const wanted = (row: Row): boolean =>
-      row !== members.self &&
+      row !== self &&
       (row.state === 'alive' ||
         row.state === 'suspect' ||
         // The dead may be wrong about being dead, and learn it here; those who left asked for peace.

@@ -136,6 +136,8 @@ export class Swim {
         this.#ping(event.to, event.ticket, now);
         break;
     }
+    const gossipAt = this.#gossip.wakes(now);
+    if (gossipAt !== undefined) this.#agenda.add(gossipAt, { kind: 'gossip' });
     const effects = this.#effects;
     this.#effects = [];
     return effects;
@@ -221,6 +223,7 @@ export class Swim {
         this.#handleInbox(now);
         return;
       case 'gossip':
+        if (this.#gossip.rests(now)) return;
         this.#agenda.add(now + config.gossipIntervalMs, due);
         this.#gossip.round(now);
         return;

@@ -58,6 +58,8 @@ class SocketTransport implements UdpTcpTransport {
   readonly bound: HostPort;
   readonly advertise: HostPort;
   readonly #udp: UdpSocket;
+  /** An IPv6 socket reaches IPv4 addresses in their mapped form. */
+  readonly #mapsIPv4: boolean;
   readonly #server: Server;
   readonly #clock: Clock;
   readonly #backoff: AcceptBackoff;
@@ -75,6 +77,7 @@ class SocketTransport implements UdpTcpTransport {
     this.bound = o.bound;
     this.advertise = o.advertise;
     this.#udp = o.udp;
+    this.#mapsIPv4 = o.udp.address().family === 'IPv6';
     this.#server = o.server;
     this.#clock = o.clock;
     this.#backoff = new AcceptBackoff(o.server, o.bound, o.clock);
@@ -104,7 +107,7 @@ class SocketTransport implements UdpTcpTransport {
       process.nextTick(done, refusal);
       return;
     }
-    const mapped = this.#udp.address().family === 'IPv6' && isIPv4(to.host) ? `::ffff:${to.host}` : to.host;
+    const mapped = this.#mapsIPv4 && isIPv4(to.host) ? `::ffff:${to.host}` : to.host;
     this.#udp.send(packet, to.port, mapped, done);
   }
 

@@ -1,0 +1,33 @@
+/**
+ * worker.ts: one thread of pool.ts: does what it is asked, one task at a time.
+ */
+import { parentPort } from 'node:worker_threads';
+import { countFalsePositives, type FalsePositives, type LifeguardOptions } from './lifeguard.ts';
+import { runScenario, type ScenarioResult } from './scenario.ts';
+
+export type Task =
+  | { readonly kind: 'day'; readonly seed: number; readonly nodes: number; readonly twice: boolean }
+  | ({ readonly kind: 'lifeguard' } & LifeguardOptions);
+
+export type Outcome =
+  | { readonly kind: 'day'; readonly result: ScenarioResult; readonly again: string; readonly tookMs: number }
+  | { readonly kind: 'lifeguard'; readonly found: FalsePositives };
+
+async function perform(task: Task): Promise<Outcome> {
+  switch (task.kind) {
+    case 'day': {
+      const began = performance.now();
+      const result = await runScenario(task);
+      const tookMs = performance.now() - began;
+      const again = task.twice ? (await runScenario(task)).hash : result.hash;
+      return { kind: 'day', result, again, tookMs };
+    }
+    case 'lifeguard':
+      return { kind: 'lifeguard', found: await countFalsePositives(task) };
+  }
+}
+
+parentPort?.on('message', (task: Task) => {
+  // A rejection is not caught: it ends the thread, and pool.ts hears of it as an error.
+  void perform(task).then((outcome) => parentPort?.postMessage(outcome));
+});
