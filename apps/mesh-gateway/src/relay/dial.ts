@@ -30,16 +30,27 @@ export type Dialled =
   | { readonly kind: 'failed'; readonly attempts: number; readonly lastError: string }
   | { readonly kind: 'aborted' };
 
+/** Every connection has one; an AbortController would cost more than the rest of its bookkeeping. */
+export class StopDialing {
+  stopped = false;
+  onStop: (() => void) | undefined;
+
+  stop(): void {
+    this.stopped = true;
+    this.onStop?.();
+  }
+}
+
 export async function dial(
   cluster: Cluster,
   o: {
     readonly clock: Clock;
     readonly counters: Counters;
-    readonly signal: AbortSignal;
+    readonly stop: StopDialing;
     readonly attemptsMax: number;
   },
 ): Promise<Dialled> {
-  const { clock, counters, signal, attemptsMax } = o;
+  const { clock, counters, stop, attemptsMax } = o;
   const { name, balancer } = cluster;
   const { connectTimeoutMs, keepalive } = cluster.config;
   const keepAliveMs = keepalive?.timeSec === undefined ? keepAliveMsDefault : keepalive.timeSec * 1_000;
@@ -63,7 +74,7 @@ export async function dial(
       limitMs: Math.min(connectTimeoutMs, until - began),
       keepAliveMs,
       clock,
-      signal,
+      stop,
     });
     if (result === 'aborted') return { kind: 'aborted' };
     if (typeof result !== 'string') {
@@ -83,11 +94,11 @@ export async function dial(
 /** The socket, or why not: 'timeout', 'aborted' or the system's error code. */
 function attempt(
   to: RelayEndpoint,
-  o: { limitMs: number; keepAliveMs: number; clock: Clock; signal: AbortSignal },
+  o: { limitMs: number; keepAliveMs: number; clock: Clock; stop: StopDialing },
 ): Promise<Socket | string> {
-  const { limitMs, keepAliveMs, clock, signal } = o;
+  const { limitMs, keepAliveMs, clock, stop } = o;
   return new Promise((resolve) => {
-    if (signal.aborted) {
+    if (stop.stopped) {
       resolve('aborted');
       return;
     }
@@ -100,11 +111,10 @@ function attempt(
       keepAliveInitialDelay: keepAliveMs,
     });
     const deadline = clock.at(clock.now() + limitMs, () => settle('timeout'));
-    const onAbort = (): void => settle('aborted');
     const onError = (e: Error & { code?: string }): void => settle(e.code ?? e.message);
     const settle = (outcome: Socket | string): void => {
       deadline[Symbol.dispose]();
-      signal.removeEventListener('abort', onAbort);
+      stop.onStop = undefined;
       if (typeof outcome === 'string') {
         socket.on('error', () => {}); // may still follow; said already
         socket.destroy();
@@ -112,7 +122,7 @@ function attempt(
       socket.off('error', onError);
       resolve(outcome);
     };
-    signal.addEventListener('abort', onAbort, { once: true });
+    stop.onStop = () => settle('aborted');
     socket.once('error', onError);
     socket.once('connect', () => {
       socket.on('error', () => {}); // until the pipe listens too

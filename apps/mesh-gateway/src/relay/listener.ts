@@ -11,6 +11,8 @@ import type { HostPort } from '@fed/alpn-mux';
 import type { Clock } from './ports.ts';
 
 const bindRetryMs = 10_000;
+/** Connections the kernel holds until we take them; beyond, clients wait a second before they knock again. */
+const backlogMax = 4_096;
 /** The client side is a server of our own datacenter or another gateway; both keep connections for hours. */
 const clientKeepAliveMs = 60_000;
 
@@ -71,7 +73,7 @@ export class Listener {
       this.#onState(this, e);
       if (!this.#closed) this.#retry = this.#clock.at(this.#clock.now() + bindRetryMs, () => this.open());
     });
-    server.listen(this.bind.port, this.bind.host);
+    server.listen({ port: this.bind.port, host: this.bind.host, backlog: backlogMax });
   }
 
   /** Stops accepting for a while; open connections go on. */

@@ -13,7 +13,7 @@ import type { Socket } from 'node:net';
 import { type HostPort, type Peek, renderHostPort } from '@fed/alpn-mux';
 import type { Cluster, Clusters } from './clusters.ts';
 import type { Counters } from './counters.ts';
-import { dial } from './dial.ts';
+import { dial, StopDialing } from './dial.ts';
 import { HelloReader } from './hello-reader.ts';
 import type { Journal, RelayRecord } from './journal.ts';
 import { type Pipe, type PipeEnd, pipe } from './pipe.ts';
@@ -61,6 +61,7 @@ export interface Entrance {
 
 export class Passage {
   readonly #house: House;
+  /** The client, until the pipe has it. */
   readonly #socket: Socket;
   readonly #gate: Entrance;
   readonly #routes: RouteTable;
@@ -69,15 +70,13 @@ export class Passage {
   readonly #openedAtMs: number;
   readonly #openedAt: string;
   readonly #reader = new HelloReader();
-  readonly #abort = new AbortController();
+  readonly #stopDialing = new StopDialing();
   #deadline: Disposable | undefined;
   #state: RelayRecord['state'] = 'hello';
   #hello: Extract<Peek, { kind: 'hello' }> | undefined;
   #chain: RelayChain | undefined;
   #cluster: Cluster | undefined;
-  #upstream:
-    | { socket: Socket; endpoint: HostPort; local: string; attempts: number; openedAtMs: number }
-    | undefined;
+  #upstream: { endpoint: HostPort; local: string; attempts: number; openedAtMs: number } | undefined;
   #pipe: Pipe | undefined;
   /** Bytes already added to the counters, in each direction. */
   #counted = { client: 0, upstream: 0 };
@@ -211,7 +210,7 @@ export class Passage {
     const dialled = await dial(cluster, {
       clock,
       counters,
-      signal: this.#abort.signal,
+      stop: this.#stopDialing,
       attemptsMax: chain.connectAttemptsMax,
     });
     if (this.#state !== 'dialing') {
@@ -241,12 +240,11 @@ export class Passage {
     const { socket, endpoint, attempts } = dialled;
     this.#state = 'open';
     const local = renderHostPort({ host: socket.localAddress ?? '', port: socket.localPort ?? 0 });
-    this.#upstream = { socket, endpoint, local, attempts, openedAtMs: clock.now() };
+    this.#upstream = { endpoint, local, attempts, openedAtMs: clock.now() };
     this.#socket.off('readable', this.#onReadable);
     this.#socket.off('end', this.#onEnd);
     this.#socket.off('close', this.#onGone);
-    for (const chunk of this.#reader.take()) socket.write(chunk);
-    this.#pipe = pipe(this.#socket, socket, {
+    this.#pipe = pipe(this.#socket, socket, this.#reader.take(), {
       clock,
       idleMs: chain.idleTimeoutMs,
       onFlow: (side, flow) => {
@@ -288,7 +286,7 @@ export class Passage {
     const { clock, counters, journal } = this.#house;
     this.#account();
     this.#helloOver('closed');
-    this.#abort.abort();
+    this.#stopDialing.stop();
     this.#socket.off('readable', this.#onReadable);
     if (this.#cluster) this.#cluster.active -= 1;
     if (this.#upstream && this.#cluster) {
@@ -319,12 +317,17 @@ export class Passage {
   #account(): void {
     if (!this.#upstream || !this.#cluster) return;
     const { counters } = this.#house;
-    const [client, upstream] = [this.#socket.bytesRead, this.#upstream.socket.bytesRead];
+    const { client, upstream } = this.#bytes();
     counters.add('tcp.downstream_cx_rx_bytes_total', this.#prefix, client - this.#counted.client);
     counters.add('tcp.downstream_cx_tx_bytes_total', this.#prefix, upstream - this.#counted.upstream);
     counters.add('cluster.upstream_cx_tx_bytes_total', this.#cluster.name, client - this.#counted.client);
     counters.add('cluster.upstream_cx_rx_bytes_total', this.#cluster.name, upstream - this.#counted.upstream);
     this.#counted = { client, upstream };
+  }
+
+  #bytes(): { client: number; upstream: number } {
+    const { client, upstream } = this.#pipe?.sockets ?? { client: this.#socket, upstream: undefined };
+    return { client: client.bytesRead, upstream: upstream?.bytesRead ?? 0 };
   }
 
   get #prefix(): string {
@@ -333,14 +336,15 @@ export class Passage {
 
   #record(): RelayRecord {
     const { sni, ech } = this.#hello ?? {};
+    const bytes = this.#bytes();
     return {
       id: this.#id,
       state: this.#state,
       listener: this.#gate.name,
       client: this.#client,
       openedAt: this.#openedAt,
-      clientBytes: this.#socket.bytesRead,
-      upstreamBytes: this.#upstream?.socket.bytesRead ?? 0,
+      clientBytes: bytes.client,
+      upstreamBytes: bytes.upstream,
       ...(sni !== undefined && { sni }),
       ...(ech && { ech }),
       ...(this.#chain && { chain: this.#chain.serverNames[0] ?? '' }),

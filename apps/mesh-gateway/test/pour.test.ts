@@ -1,0 +1,122 @@
+/** Volume through the relay's pipe, with takers that stop and go: every byte arrives, in order, in both directions. */
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import { expect, test } from 'vitest';
+import { withOwnBuffers } from '../src/relay/own-buffers.ts';
+import { pipe } from '../src/relay/pipe.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+const host = '127.0.0.1';
+const pourBytes = 8 * 1_024 * 1_024;
+const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
+
+async function pair(): Promise<[Socket, Socket]> {
+  const server = createServer({ allowHalfOpen: true }).listen(0, host);
+  const accepted = once(server, 'connection');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  const near = connect({ host, port, allowHalfOpen: true });
+  const [far] = (await accepted) as [Socket];
+  if (near.connecting) await once(near, 'connect');
+  server.close();
+  return [near, far];
+}
+
+function random(from: number): (below: number) => number {
+  let state = from | 1;
+  return (below) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % below;
+  };
+}
+
+/** Writes in pieces of all sizes and ends; the hash of everything. */
+async function pour(to: Socket, dice: (below: number) => number): Promise<string> {
+  const hash = createHash('sha256');
+  for (let left = pourBytes; left > 0; ) {
+    const piece = Buffer.alloc(Math.min(left, 1 + dice(dice(2) === 0 ? 3_000 : 300_000)), dice(256));
+    piece.writeUInt8(dice(256), dice(piece.length));
+    hash.update(piece);
+    left -= piece.length;
+    if (!to.write(piece)) await once(to, 'drain');
+  }
+  to.end();
+  return hash.digest('hex');
+}
+
+/** Reads to the end, with pauses of a few turns; the hash of everything. */
+async function take(from: Socket, dice: (below: number) => number): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of from as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    for (let turns = dice(4); turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return hash.digest('hex');
+}
+
+test(`both directions at once, ${pourBytes} bytes each (seed ${seed})`, async () => {
+  const [client, clientSide] = await pair();
+  const [serverSide, server] = await pair();
+  const early = Buffer.from('what was read before the pipe');
+  const { ended, sockets } = pipe(clientSide, serverSide, [early], {
+    clock: new VirtualClock(),
+    idleMs: 0,
+  });
+  const head = (await once(server, 'data'))[0] as Buffer;
+  server.pause();
+  expect(head.toString()).toBe(early.toString());
+  const [up, down, upTaken, downTaken] = await Promise.all([
+    pour(client, random(seed)),
+    pour(server, random(seed + 1)),
+    take(server, random(seed + 2)),
+    take(client, random(seed + 3)),
+  ]);
+  expect(upTaken).toBe(up);
+  expect(downTaken).toBe(down);
+  expect(await ended).toBe('completed');
+  expect(sockets.client, 'this Node lets us choose the memory').not.toBe(clientSide);
+  expect(sockets.upstream).not.toBe(serverSide);
+  expect(sockets.client.bytesRead).toBe(pourBytes);
+});
+
+test('a socket that moves keeps what it had read, its addresses and its byte counts; the shell is destroyed', async () => {
+  const [near, far] = await pair();
+  far.write('already here');
+  await once(near, 'readable');
+  const { remotePort } = near;
+  const read: string[] = [];
+  const memory = Buffer.alloc(64);
+  const moved = withOwnBuffers(near, {
+    buffer: () => memory,
+    callback: (bytes, buffer) => {
+      read.push(buffer.toString('latin1', 0, bytes));
+      return true;
+    },
+  });
+  expect(String(moved?.unread)).toBe('already here');
+  expect(near.destroyed).toBe(true);
+  const socket = moved?.socket as Socket;
+  expect(socket.remotePort).toBe(remotePort);
+  socket.resume();
+  far.end('and more');
+  await once(socket, 'end');
+  expect(read).toEqual(['and more']);
+  expect(socket.bytesRead).toBe('already here'.length + 'and more'.length);
+  socket.end();
+  await once(far, 'close');
+});
+
+test('a socket that is over or still has something to say stays what it is', async () => {
+  const [near, far] = await pair();
+  const onread = { buffer: () => Buffer.alloc(64), callback: () => true };
+  near.cork();
+  near.write('unsaid');
+  expect(withOwnBuffers(near, onread)).toBeUndefined();
+  near.uncork();
+  near.destroy();
+  expect(withOwnBuffers(near, onread)).toBeUndefined();
+  far.destroy();
+});

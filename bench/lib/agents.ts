@@ -1,0 +1,106 @@
+/**
+ * agents.ts: one server as a child process, ours or a Consul one, of a datacenter of its own, ready to be asked over HTTP.
+ *
+ * Lives here: starting, waiting until it leads, ending. Must not live here: what is measured.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { fedCli } from '@fed/tooling/federation';
+
+const host = '127.0.0.1';
+const upMs = 30_000;
+/** Another build of our server may be tried by naming its cli.js. */
+const serverCli = process.env['FED_SERVER_CLI'] ?? fedCli;
+
+export interface AgentProcess extends AsyncDisposable {
+  readonly url: string;
+  readonly pid: number;
+}
+
+export async function openOurs(folder: string): Promise<AgentProcess> {
+  mkdirSync(folder);
+  const fed = (...args: string[]): void =>
+    void execFileSync(process.execPath, [serverCli, ...args], { cwd: folder });
+  fed('tls', 'ca', 'create');
+  fed('tls', 'cert', 'create', '--server', '--dc', 'dc1', '--node', 'n1');
+  const [server, serf_lan, serf_wan, http, grpc] = (await ports(5)) as [number, number, number, number, number];
+  const file = write(folder, {
+    ...common(folder),
+    ca_file: join(folder, 'consul-agent-ca.pem'),
+    cert_file: join(folder, 'dc1-server-consul-0.pem'),
+    key_file: join(folder, 'dc1-server-consul-0-key.pem'),
+    connect: { enabled: true, enable_mesh_gateway_wan_federation: true },
+    ports: { server, serf_lan, serf_wan, http, grpc },
+  });
+  return started(http, process.execPath, [serverCli, 'server', '--config', file], folder);
+}
+
+export async function openConsul(program: string, folder: string): Promise<AgentProcess> {
+  mkdirSync(folder);
+  const [server, serf_lan, serf_wan, http] = (await ports(4)) as [number, number, number, number];
+  const file = write(folder, {
+    ...common(folder),
+    disable_update_check: true,
+    ports: { server, serf_lan, serf_wan, http, grpc: -1, grpc_tls: -1, dns: -1, https: -1 },
+  });
+  return started(http, program, ['agent', `-config-file=${file}`], folder);
+}
+
+function common(folder: string) {
+  return {
+    server: true,
+    bootstrap_expect: 1,
+    datacenter: 'dc1',
+    node_name: 'n1',
+    bind_addr: host,
+    data_dir: join(folder, 'data'),
+    log_level: 'error',
+  };
+}
+
+function write(folder: string, config: object): string {
+  const file = join(folder, 'agent.json');
+  writeFileSync(file, JSON.stringify(config));
+  return file;
+}
+
+async function started(port: number, command: string, args: readonly string[], cwd: string): Promise<AgentProcess> {
+  const child: ChildProcess = spawn(command, args, { cwd, stdio: ['ignore', 'ignore', 'inherit'] });
+  const ended = once(child, 'exit');
+  const url = `http://${host}:${port}`;
+  const agent: AgentProcess = {
+    url,
+    pid: child.pid as number,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+  for (const began = performance.now(); ; ) {
+    const answer = await fetch(`${url}/v1/health/node/n1`).catch(() => undefined);
+    // Written by whoever leads, so that writes are possible from now on.
+    if (answer?.ok === true && (await answer.text()).includes('serfHealth')) return agent;
+    if (performance.now() - began > upMs || child.exitCode !== null) {
+      await agent[Symbol.asyncDispose]();
+      throw new Error(`${command} does not answer at ${url}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Ports that were free a moment ago. */
+async function ports(count: number): Promise<readonly number[]> {
+  const held = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, host);
+      await once(server, 'listening');
+      return server;
+    }),
+  );
+  const numbers = held.map((server) => (server.address() as AddressInfo).port);
+  for (const server of held) server.close();
+  return numbers;
+}

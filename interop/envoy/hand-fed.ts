@@ -1,0 +1,128 @@
+/**
+ * hand-fed.ts: one gateway process of either data plane, whose world is told by the test.
+ *
+ * The xDS server runs in the test, so that what it knows of its client can be looked at, and so that it can be taken away.
+ * Lives here: server and process. Must not live here: worlds.
+ */
+import { gatewayCli } from '@fed/tooling/federation';
+import { type GatewayWorld, openXdsServer, type XdsClientStatus, type XdsServer } from '@fed/xds';
+import { Child } from '../lib/child.ts';
+import { program } from '../lib/peers.ts';
+import { EnvoyView } from './view.ts';
+
+/** Until a gateway has started and taken its first configuration, in ms. */
+export const startMs = 20_000;
+
+export interface HandFedOptions {
+  readonly id: string;
+  readonly dataPlane: 'embedded' | 'envoy';
+  /** Environment variable with the path of Envoy. */
+  readonly variable: string;
+  /** Absent: not registered; then there is no waiting for the gateway either. */
+  readonly world?: GatewayWorld;
+  readonly adminPort: number;
+  readonly token?: string;
+  readonly drainTime?: string;
+}
+
+/** What a server in a test hands out, to be changed at will. */
+class Told {
+  world: GatewayWorld | undefined;
+  readonly #heard = new Set<(world: GatewayWorld | undefined) => void>();
+  readonly refusals: string[] = [];
+
+  constructor(world: GatewayWorld | undefined) {
+    this.world = world;
+  }
+
+  tell(world: GatewayWorld | undefined): void {
+    this.world = world;
+    for (const hear of this.#heard) hear(world);
+  }
+
+  async serve(port: number): Promise<XdsServer> {
+    return await openXdsServer({
+      bind: { host: '127.0.0.1', port },
+      coalesceMs: 10,
+      log: (n) => {
+        if (n.code === 'nack') this.refusals.push(n.text);
+      },
+      watchGateway: (_node, onWorld) => {
+        this.#heard.add(onWorld);
+        onWorld(this.world);
+        return { [Symbol.dispose]: () => void this.#heard.delete(onWorld) };
+      },
+    });
+  }
+}
+
+export class HandFed implements AsyncDisposable {
+  readonly child: Child;
+  readonly view: EnvoyView;
+  readonly #told: Told;
+  #xds: XdsServer;
+
+  private constructor(o: HandFedOptions, told: Told, xds: XdsServer, child: Child) {
+    this.#told = told;
+    this.#xds = xds;
+    this.child = child;
+    this.view = new EnvoyView(`http://127.0.0.1:${o.adminPort}`);
+  }
+
+  static async open(o: HandFedOptions): Promise<HandFed> {
+    const told = new Told(o.world);
+    const xds = await told.serve(0);
+    const args = [
+      gatewayCli,
+      '--no-register',
+      ...['--proxy-id', o.id],
+      ...['--http-addr', '127.0.0.1:1'], // no agent: everything is told
+      ...['--grpc-addr', `127.0.0.1:${xds.address.port}`],
+      ...['--admin-bind', `127.0.0.1:${o.adminPort}`],
+      ...['--drain-time', o.drainTime ?? '0s'],
+      ...(o.token === undefined ? [] : ['--token', o.token]),
+      ...(o.dataPlane === 'envoy' ? ['--data-plane', 'envoy', '--envoy-binary', program(o.variable)] : []),
+    ];
+    const it = new HandFed(o, told, xds, new Child(o.id, process.execPath, { args }));
+    try {
+      if (o.world !== undefined) await it.listening();
+      return it;
+    } catch (cause) {
+      await it[Symbol.asyncDispose]();
+      throw cause;
+    }
+  }
+
+  /** The gateway's stream; undefined while it has none. */
+  client(): XdsClientStatus | undefined {
+    return this.#xds.clients()[0];
+  }
+
+  /** A new world, from now on. */
+  tell(world: GatewayWorld | undefined): void {
+    this.#told.tell(world);
+  }
+
+  /** Every refusal our server has noted. */
+  get refusals(): readonly string[] {
+    return this.#told.refusals;
+  }
+
+  /** The server goes away with all its memory, and comes back with `world`. */
+  async restartServer(world: GatewayWorld): Promise<void> {
+    const { port } = this.#xds.address;
+    await this.#xds[Symbol.asyncDispose]();
+    this.#told.world = world;
+    this.#xds = await this.#told.serve(port);
+  }
+
+  /** Resolves once it has said that it listens. */
+  async listening(): Promise<void> {
+    await this.child.says(/^mesh gateway .* listening on/, startMs);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.child[Symbol.asyncDispose]();
+    await this.#xds[Symbol.asyncDispose]();
+  }
+}
