@@ -54,6 +54,8 @@ function depth(code: string): number {
       return 1;
     case 'closed_before_tls':
     case 'tls_timeout':
+    case 'silent': // a connection that had stood before
+    case 'lost':
       return 2;
     case 'tls_failed':
       return 3;
@@ -107,6 +109,16 @@ function judge(
           sentence: `our own gateway ${via} takes connections and stays silent`,
         };
       return beyond(`leads elsewhere, but stays silent towards ${c.datacenter}`);
+    case 'silent':
+    case 'lost': {
+      const how = code === 'silent' ? 'went silent' : 'was lost';
+      const before = `a connection to ${c.datacenter} stood, probably through ${local ? 'our own ' : ''}gateway ${via}, and ${how}`;
+      if (local && !c.leadsElsewhere(gateway)) return { hop: 'local_gateway', sentence: before };
+      return {
+        hop: 'remote_gateway',
+        sentence: `${before}; its ${theirs === '' ? 'gateways' : `gateways ${theirs}`} or the server behind them do not answer`,
+      };
+    }
     case 'closed_before_tls':
       if (!local)
         return {

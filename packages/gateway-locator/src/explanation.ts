@@ -24,8 +24,8 @@ export interface Candidate {
   readonly restsForMs?: number;
 }
 
-/** How we go: not at all, by configured addresses, by the primary's record, through our own gateways. */
-export type Mode = 'none' | 'fallback' | 'replicated' | 'local';
+/** How we go: not at all, by configured addresses, by gossip, by the primary's record, through our own gateways. */
+export type Mode = 'none' | 'fallback' | 'gossip' | 'replicated' | 'local';
 
 export interface Explanation {
   readonly datacenter: string;
@@ -42,6 +42,7 @@ function modeOf(ranked: readonly { readonly sources: readonly Source[] }[]): Mod
   const sources = ranked[0]?.sources ?? [];
   if (sources.includes('local_catalog') || sources.includes('own_record')) return 'local';
   if (sources.includes('primary_record')) return 'replicated';
+  if (sources.includes('gossip')) return 'gossip';
   return sources.includes('fallback') ? 'fallback' : 'none';
 }
 

@@ -304,6 +304,20 @@ describe('locator: for people', () => {
     });
   }
 
+  test('locator: gateways told over gossip are a way at once, and a change of routes', () => {
+    const changes: (readonly string[])[] = [];
+    using _heard = locator.onRoutes((datacenters) => changes.push(datacenters));
+    hearStates(state('dc1', [gateway({ address: 'old' })]));
+    changes.length = 0;
+    locator.hear({ kind: 'told', addresses: [parseGatewayAddress('new')] });
+    expect(changes).toEqual([['dc1']]);
+    expect(locator.explain('dc1').candidates.map((c) => c.sources)).toContainEqual(['gossip']);
+    tried('old', 'dc1', 'connect_timeout');
+    expect(ways('dc1')).toBe('new:8443 old:8443');
+    locator.hear({ kind: 'told', addresses: [] });
+    expect(ways('dc1')).toBe('old:8443');
+  });
+
   test('locator: diagnose knows own gateways, published ones, and who leads elsewhere', () => {
     hearLocal(gateway({ address: 'l1' }));
     const silent = [{ gateway: parseGatewayAddress('l1'), code: 'tls_timeout' }];

@@ -1,8 +1,8 @@
 /**
  * locator.ts: which gateways to try for a datacenter, in which order, and what it learned from trying.
  *
- * It listens: to the federation states in our store, to our own catalog, to discovery, to replication, to
- * every dial. It never asks, opens nothing, waits for nothing; the first address that becomes known is usable
+ * It listens: to the federation states in our store, to our own catalog, to discovery, to gossip, to
+ * replication, to every dial. It never asks, opens nothing, waits for nothing; the first address that becomes known is usable
  * at once, leader or not.
  * Lives here: putting lists, policy and memory together. Must not live here: I/O, timers, gossip,
  * replication.
@@ -46,6 +46,8 @@ export interface LocatorOptions {
 const brokenRounds = 3;
 /** A gateway that led somewhere within this time is not hanging. */
 const latelyMs = 60_000;
+/** Gossip is made by others, and a gateway that is not among so many is in the record. */
+const toldMax = 64;
 /** Datacenters we remember having been asked for or told about: names come from peers. */
 const datacentersMax = 1024;
 
@@ -64,6 +66,7 @@ class ListeningLocator implements Locator {
   #published: ReadonlyMap<string, GatewayList> = new Map();
   #ownRecord: GatewayList = noGateways;
   #catalog: GatewayList | undefined;
+  #told: readonly HostPort[] = [];
   #fallbacks: readonly HostPort[] = [];
   #roundsFailed = 0;
   /** Datacenters somebody asked a way to, and whether the last dial there succeeded. */
@@ -88,6 +91,10 @@ class ListeningLocator implements Locator {
         break;
       case 'localGateways':
         this.#catalog = gatewayList(news.gateways, lanAddress);
+        this.#routesChanged();
+        break;
+      case 'told':
+        this.#told = sortedUnique(news.addresses).slice(0, toldMax);
         this.#routesChanged();
         break;
       case 'fallbacks':
@@ -196,6 +203,7 @@ class ListeningLocator implements Locator {
       primary: this.#primary,
       local: this.#local(),
       primaryRecord: this.#published.get(this.#primary)?.addresses ?? [],
+      told: this.#told,
       fallbacks: this.#fallbacks,
       localBroken: this.#roundsFailed >= brokenRounds,
     };
@@ -236,7 +244,8 @@ class ListeningLocator implements Locator {
   }
 
   #routesChanged(): void {
-    const known = [this.#local().addresses, this.#fallbacks, this.#remoteGateways(this.#primary)].flat();
+    const doors = [this.#fallbacks, this.#told, this.#remoteGateways(this.#primary)];
+    const known = [this.#local().addresses, ...doors].flat();
     this.#memory.retain(new Set(known.map(renderHostPort)));
     const before = this.#routes;
     this.#routes = this.#currentRoutes();

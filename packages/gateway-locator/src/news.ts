@@ -12,6 +12,8 @@ export type News =
   | { readonly kind: 'localGateways'; readonly gateways: readonly CheckServiceNode[] }
   /** What the configured `primary_gateways` stand for at this moment. */
   | { readonly kind: 'fallbacks'; readonly addresses: readonly HostPort[] }
+  /** The primary's gateways as its servers tell them over gossip, which may arrive when nothing else does. */
+  | { readonly kind: 'told'; readonly addresses: readonly HostPort[] }
   /**
    * A replication round ended. `transport: false`: it failed for another reason than the way, so it says
    * nothing here.

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { parseGatewayAddress, renderHostPort } from './address.ts';
 import { type Knowledge, waysTo } from './ways.ts';
 
-const nothing: Sketch = { local: [], record: [], fallbacks: [] };
-const data: Sketch = { local: ['l1', 'l2'], record: ['p1'], fallbacks: ['f1', 'p1'] };
+const nothing: Sketch = { local: [], record: [], told: [], fallbacks: [] };
+const data: Sketch = { local: ['l1', 'l2'], record: ['p1'], told: [], fallbacks: ['f1', 'p1'] };
 
 // {primary, secondary} x {no data, only fallback, data}; leader or follower makes no difference any more (I6)
 const table: readonly (readonly [string, string, Sketch, string])[] = [
@@ -21,6 +21,10 @@ const table: readonly (readonly [string, string, Sketch, string])[] = [
   ['dc2', 'dc3', { ...nothing, record: ['p1'], fallbacks: ['f1'] }, ''],
   ['dc2', 'dc1', data, 'l1/0 l2/0 p1/1 f1/1'],
   ['dc2', 'dc1', { ...data, localBroken: true }, 'p1/0 f1/0 l1/1 l2/1'],
+  ['dc2', 'dc1', { ...data, told: ['p9', 'p1'] }, 'l1/0 l2/0 p1/1 p9/1 f1/1'],
+  ['dc2', 'dc1', { ...nothing, told: ['p9'] }, 'p9/0'],
+  ['dc2', 'dc3', { ...nothing, told: ['p9'] }, ''],
+  ['dc1', 'dc2', { ...nothing, told: ['p9'] }, ''],
   ['dc2', 'dc3', data, 'l1/0 l2/0'],
   ['dc2', 'dc3', { ...data, localBroken: true }, 'l1/0 l2/0'],
 ];
@@ -36,7 +40,10 @@ describe('ways', () => {
   }
 
   test('ways: an address known from several sources is one way that names them all', () => {
-    const ways = waysTo('dc1', knowledge('dc2', { local: ['x'], record: ['x', 'p'], fallbacks: ['x', 'p'] }));
+    const ways = waysTo(
+      'dc1',
+      knowledge('dc2', { local: ['x'], record: ['x', 'p'], told: [], fallbacks: ['x', 'p'] }),
+    );
     expect(ways.map((way) => way.sources)).toEqual([
       ['local_catalog', 'primary_record', 'fallback'],
       ['primary_record', 'fallback'],
@@ -46,10 +53,10 @@ describe('ways', () => {
   test('ways: whatever is known, no address twice, and none that nobody named', () => {
     const hosts = fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd'), { maxLength: 4 });
     fc.assert(
-      fc.property(hosts, hosts, hosts, fc.boolean(), (local, record, fallbacks, localBroken) => {
-        const ways = waysTo('dc1', knowledge('dc2', { local, record, fallbacks, localBroken }));
+      fc.property(hosts, hosts, hosts, hosts, fc.boolean(), (local, record, told, fallbacks, localBroken) => {
+        const ways = waysTo('dc1', knowledge('dc2', { local, record, told, fallbacks, localBroken }));
         const found = ways.map((way) => way.gateway.host).sort();
-        expect(found).toEqual([...new Set([...local, ...record, ...fallbacks])].sort());
+        expect(found).toEqual([...new Set([...local, ...record, ...told, ...fallbacks])].sort());
         expect(ways.map((way) => renderHostPort(way.gateway)).length).toBe(new Set(found).size);
       }),
     );
@@ -61,6 +68,7 @@ describe('ways', () => {
 interface Sketch {
   readonly local: readonly string[];
   readonly record: readonly string[];
+  readonly told: readonly string[];
   readonly fallbacks: readonly string[];
   readonly localBroken?: boolean;
 }
@@ -72,6 +80,7 @@ function knowledge(here: string, s: Sketch): Knowledge {
     primary: 'dc1',
     local: { source: 'local_catalog', addresses: addresses(s.local) },
     primaryRecord: addresses(s.record),
+    told: addresses(s.told),
     fallbacks: addresses(s.fallbacks),
     localBroken: s.localBroken ?? false,
   };

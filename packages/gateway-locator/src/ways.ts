@@ -5,8 +5,8 @@
  *   2. The primary, while our own seem broken        the primary's doors first, then our own
  *   3. The primary                                   our own gateways first, then the primary's doors
  *
- * The primary's doors are the union of what its replicated record says and what the operator configured: a
- * stale record must not hide a correct setting, nor the other way round. Every server decides for itself;
+ * The primary's doors are the union of what its replicated record says, what its servers say over gossip, and
+ * what the operator configured: a stale record must not hide a correct setting, nor the other way round. Every server decides for itself;
  * none needs a leader.
  * Lives here: the policy. Must not live here: what was learned by trying (memory.ts).
  * Source: Consul agent/consul/gateway_locator.go (PickGateway); better in that it names an order, not one at
@@ -19,6 +19,7 @@ export type Source =
   | 'local_catalog' // our own catalog
   | 'own_record' // our own federation state, while the catalog has not been heard
   | 'primary_record' // the primary's federation state
+  | 'gossip' // what the primary's servers say of themselves
   | 'fallback'; // configured or discovered
 
 export interface Knowledge {
@@ -29,6 +30,7 @@ export interface Knowledge {
     readonly addresses: readonly HostPort[];
   };
   readonly primaryRecord: readonly HostPort[];
+  readonly told: readonly HostPort[];
   readonly fallbacks: readonly HostPort[];
   /** Replication through our own gateways fails again and again, though they let themselves be dialed. */
   readonly localBroken: boolean;
@@ -45,6 +47,7 @@ export function waysTo(datacenter: string, k: Knowledge): readonly Way[] {
   const own = { addresses: k.local.addresses, source: k.local.source };
   const doors = [
     { addresses: k.primaryRecord, source: 'primary_record' as const },
+    { addresses: k.told, source: 'gossip' as const },
     { addresses: k.fallbacks, source: 'fallback' as const },
   ];
   if (datacenter !== k.primary || k.here === k.primary) return merge([[own]]);
