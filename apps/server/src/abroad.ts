@@ -21,45 +21,91 @@ export interface AbroadOptions {
   readonly holdTimeoutMs: number;
   readonly queryTimeDefaultMs: number;
   readonly queryTimeMaxMs: number;
-  readonly locator: Pick<Locator, 'diagnose'>;
+  readonly locator: Pick<Locator, 'diagnose' | 'explain'>;
+  readonly clock: { now(): number };
+  /**
+   * A connection to that datacenter broke or went silent. Others that hang on the same gateways may be as dead without
+   * knowing: gossip's get no answers by which they could tell.
+   */
+  readonly lost: (datacenter: string) => void;
   readonly log: (event: RoomEvent) => void;
 }
 
 /** A read that does not wait is answered within this, or not at all. */
 const answerMsMax = 10_000;
+/** How often a read whose connection broke under it is asked again, over a new one. */
+const readsAgainMax = 2;
+
+/**
+ * How the pool treats a datacenter. A session abroad hangs on two gateways, and one that a network swallows without a word
+ * is noticed by its silence only: so it is asked soon and often (a ping is 12 bytes), and a read has time left for another
+ * way. And a server or gateway that is back is found within a second; a dial that fails costs 5 s at most, and there is one
+ * at a time.
+ */
+export const abroadPool: {
+  readonly yamux: { readonly keepaliveMs: number; readonly pingTimeoutMs: number };
+  readonly breaker: { readonly refuseMsMax: number };
+} = { yamux: { keepaliveMs: 2_000, pingTimeoutMs: 2_500 }, breaker: { refuseMsMax: 750 } };
 
 export function createAbroad(o: AbroadOptions): AskOptions['abroad'] {
   return async (datacenter, method, args, { signal }) => {
-    const route = o.router.route(datacenter);
-    if (route.kind === 'unknown') throw new RpcApplicationError('No path to datacenter');
-    // A member that gossip calls failed may answer still; and if it does not, its error says which hop is broken.
-    const server = route.kind === 'server' ? route.server : route.servers[0];
-    if (server === undefined) throw new RpcApplicationError('Remote DC has no server currently reachable');
-    const target = { datacenter, node: server.name, address: { host: server.host, port: server.port } };
-    try {
-      return await o.pool.call(target, method, args, { timeoutMs: patienceMs(o, args), signal, binaryKeys });
-    } catch (error) {
-      // An answer is an answer, also when it is an error.
-      if (error instanceof RpcError && error.code === 'remote') throw error;
-      if (signal.aborted) throw error;
-      o.router.failed(datacenter, server.name);
-      const told = explained(o, datacenter, error);
-      o.log({
-        level: 'warn',
-        code: 'rpc_abroad_failed',
-        text: `${method} to ${server.name}.${datacenter}: ${told.message}`,
-      });
-      throw told;
+    const until = o.clock.now() + patienceMs(o, args);
+    for (let again = 0; ; again++) {
+      const route = o.router.route(datacenter);
+      if (route.kind === 'unknown') throw new RpcApplicationError('No path to datacenter');
+      // A member that gossip calls failed may answer still; and if it does not, its error says which hop is broken.
+      const server = route.kind === 'server' ? route.server : route.servers[0];
+      if (server === undefined) throw new RpcApplicationError('Remote DC has no server currently reachable');
+      const target = { datacenter, node: server.name, address: { host: server.host, port: server.port } };
+      const timeoutMs = until - o.clock.now();
+      try {
+        return await o.pool.call(target, method, args, { timeoutMs, signal, binaryKeys });
+      } catch (error) {
+        // An answer is an answer, also when it is an error.
+        if (error instanceof RpcError && error.code === 'remote') throw error;
+        if (signal.aborted) throw error;
+        o.router.failed(datacenter, server.name);
+        if (lostItsConnection(error)) o.lost(datacenter);
+        const what = `${method} to ${server.name}.${datacenter}`;
+        if (again < readsAgainMax && lostItsConnection(error) && isRead(args) && o.clock.now() < until) {
+          const text = `${what}: ${error.message}; asking again`;
+          o.log({ level: 'debug', code: 'rpc_abroad_again', text });
+          continue;
+        }
+        const told = explained(o, datacenter, error);
+        o.log({ level: 'warn', code: 'rpc_abroad_failed', text: `${what}: ${told.message}` });
+        throw told;
+      }
     }
   };
 }
 
+/** The question may have arrived, so only one that changes nothing is asked twice. */
+const lostItsConnection = (error: unknown): error is RpcError =>
+  error instanceof RpcError && error.code === 'session_lost';
+
+/** Reads carry query options and writes do not; source: Consul agent/structs (QueryOptions, WriteRequest: IsRead). */
+const isRead = (args: Value): boolean => asArgs(args)['AllowStale'] !== undefined;
+
 /** The same error, with the hop that failed and what to do about it at the end of its message. */
 function explained(o: AbroadOptions, datacenter: string, error: unknown): Error {
-  const unreachable = causeOf(error);
-  if (unreachable === undefined) return error as Error;
-  const { hop, text } = o.locator.diagnose(datacenter, unreachable.attempts);
+  const attempts = causeOf(error)?.attempts ?? silent(o, datacenter, error);
+  if (attempts === undefined) return error as Error;
+  const { hop, text } = o.locator.diagnose(datacenter, attempts);
   return new RpcApplicationError(`${(error as Error).message} (${hop}: ${text})`, { cause: error });
+}
+
+/** No dial failed: there was a connection, which broke or went silent. It led through the gateway that is tried first. */
+function silent(
+  o: AbroadOptions,
+  datacenter: string,
+  error: unknown,
+): Parameters<Locator['diagnose']>[1] | undefined {
+  if (!(error instanceof RpcError) || (error.code !== 'timeout' && error.code !== 'session_lost'))
+    return undefined;
+  const tried = o.locator.explain(datacenter).candidates;
+  const via = tried.find(({ standing }) => standing === 'good') ?? tried[0];
+  return via && [{ gateway: via.gateway, code: error.code === 'timeout' ? 'silent' : 'lost' }];
 }
 
 function causeOf(error: unknown): UnreachableError | undefined {

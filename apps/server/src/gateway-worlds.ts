@@ -4,8 +4,10 @@
  * Lives here: which rows make up a gateway's world. Must not live here: resources, streams (@fed/xds).
  */
 import type { CheckServiceNode, FederationState, Fsm, ServiceRow } from '@fed/fsm';
+import { trustDomainOf } from '@fed/pki';
 import type { GatewayWorld } from '@fed/xds';
 import { consulService } from './agent/agent.ts';
+import { clusterIdOf } from './connect-ca/authority.ts';
 
 export interface GatewayWorldOptions {
   readonly datacenter: string;
@@ -23,12 +25,13 @@ export function watchGateways(
         gateway: store.serviceKind('mesh-gateway').rows.find((row) => row.Service.ID === node.id)?.Service,
         servers: store.checkServiceNodes(consulService).rows,
         federationStates: store.federationStates().rows,
+        clusterId: clusterIdOf(store),
       }),
       (rows) =>
         onWorld(
           rows.gateway === undefined
             ? undefined
-            : world(o, rows.gateway, rows.servers, rows.federationStates),
+            : world(o, rows.gateway, rows.servers, rows.federationStates, rows.clusterId),
         ),
     );
 }
@@ -38,6 +41,7 @@ function world(
   gateway: ServiceRow,
   servers: readonly CheckServiceNode[],
   federationStates: readonly FederationState[],
+  clusterId: string | undefined,
 ): GatewayWorld {
   return {
     datacenter: o.datacenter,
@@ -50,5 +54,6 @@ function world(
       critical: (Checks ?? []).some((check) => check.Status === 'critical'),
     })),
     federationStates,
+    ...(clusterId === undefined ? {} : { trustDomain: trustDomainOf(clusterId) }),
   };
 }

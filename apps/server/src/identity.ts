@@ -65,7 +65,7 @@ export async function usingDataDir<T>(open: () => Promise<T>): Promise<T> {
   }
 }
 
-function formatUuid(bytes: Uint8Array): string {
+export function formatUuid(bytes: Uint8Array): string {
   const b = Buffer.from(bytes);
   b[6] = ((b[6] as number) & 0x0f) | 0x40;
   b[8] = ((b[8] as number) & 0x3f) | 0x80;

@@ -1,8 +1,8 @@
 /**
  * leader.ts: what a datacenter's leader does, from the moment it leads until it does not.
  *
- * It writes the server's own rows, publishes its gateways, and either keeps the federation states (primary: pruning)
- * or copies them (secondary: replication). Started and stopped once per term, in one place.
+ * It writes the server's own rows, publishes its gateways, and either keeps the federation states and the mesh's authority
+ * (primary: pruning, root) or copies them (secondary: replication, roots). Started and stopped once per term, in one place.
  * Must not live here: how any of these duties works (@fed/replication).
  */
 import type { FederationState, Fsm, NodeRow } from '@fed/fsm';
@@ -11,8 +11,10 @@ import { goTime } from '@fed/msgpack';
 import { openGatewayAntiEntropy, openPruning, openReplicator } from '@fed/replication';
 import { registerCommand } from './agent/requests.ts';
 import type { Config } from './config/config.ts';
+import type { Authority } from './connect-ca/authority.ts';
+import { openFollowRoots } from './connect-ca/follow-roots.ts';
 import { classifyFailure } from './failure-kind.ts';
-import { type Log, tellAntiEntropy, tellPruning, tellRound } from './log.ts';
+import { type Log, tellAntiEntropy, tellPruning, tellRoots, tellRound } from './log.ts';
 import type { Router } from './router.ts';
 import type { Ask } from './rpc/ask.ts';
 import { ownHealth, ownService } from './self-rows.ts';
@@ -26,6 +28,7 @@ export interface LeaderOptions {
   readonly locator: Pick<Locator, 'hear'>;
   readonly router: Router;
   readonly self: NodeRow;
+  readonly authority: Authority;
   readonly log: Log;
 }
 
@@ -76,6 +79,7 @@ async function openTerm(o: LeaderOptions): Promise<Term> {
     registerCommand(self, { service: ownService(config.serverPort), checks: [ownHealth(self.Node)] }),
   );
 
+  await ensureRoot(o);
   const antiEntropy = openGatewayAntiEntropy({
     datacenter,
     watch: async (minIndex, signal) => {
@@ -102,14 +106,14 @@ async function openTerm(o: LeaderOptions): Promise<Term> {
     clock,
     rng,
   });
-  const second = primary === datacenter ? openPrimaryDuty(o) : openSecondaryDuty(o);
+  const others = primary === datacenter ? [openPrimaryDuty(o)] : [openSecondaryDuty(o), openRootsDuty(o)];
   return {
     wake() {
       antiEntropy.wake();
-      second.wake();
+      for (const duty of others) duty.wake();
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all([antiEntropy[Symbol.asyncDispose](), second[Symbol.asyncDispose]()]);
+      await Promise.all([antiEntropy, ...others].map((duty) => duty[Symbol.asyncDispose]()));
     },
   };
 }
@@ -159,5 +163,23 @@ function openSecondaryDuty(o: LeaderOptions): Term {
     },
     clock: world.clock,
     rng: world.rng,
+  });
+}
+
+/** The root is there before the first secondary can ask for it: one that is refused asks again much later. */
+async function ensureRoot(o: LeaderOptions): Promise<void> {
+  if (o.config.primary === o.config.datacenter) await o.authority.ensureRoot();
+}
+
+function openRootsDuty(o: LeaderOptions): Term {
+  const { config, world, fsm, ask } = o;
+  return openFollowRoots({
+    datacenter: config.datacenter,
+    primary: config.primary,
+    ask,
+    fsm,
+    clock: world.clock,
+    rng: world.rng,
+    onTurn: (turn) => tellRoots(o.log, turn),
   });
 }

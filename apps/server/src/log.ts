@@ -7,7 +7,9 @@ import type { EntryReport } from '@fed/gateway-locator';
 import type { AntiEntropyEvent, PruningEvent, Round } from '@fed/replication';
 import { RpcApplicationError, RpcError } from '@fed/rpc';
 import pino, { type Logger } from 'pino';
+import type { RootsTurn } from './connect-ca/follow-roots.ts';
 import { HttpError } from './http/server.ts';
+import type { HealthRound } from './router-health.ts';
 
 export type Log = Logger;
 
@@ -141,6 +143,29 @@ export function tellRound(log: Log, round: Round): void {
   log.warn(
     { room, stage: round.failure?.stage, kind: round.failure?.kind, doubt: round.doubt, waitMs, cause },
     'round failed; trying again',
+  );
+}
+
+export function tellHealth(log: Log, { datacenter, answered, silent }: HealthRound): void {
+  const room = 'router';
+  for (const { name, error } of silent)
+    log.warn({ room, datacenter, cause: (error as Error).message }, `${name}.${datacenter} does not answer`);
+  if (answered === undefined && silent.length > 0)
+    log.error(
+      { room, datacenter },
+      `no server of ${datacenter} answers; it is asked all the same when needed`,
+    );
+}
+
+export function tellRoots(log: Log, turn: RootsTurn): void {
+  const room = 'connect-ca';
+  if (turn.kind === 'copied')
+    log.info({ room, ...turn }, `the mesh's roots were copied; the trust domain is ${turn.trustDomain}`);
+  if (turn.kind !== 'failed') return;
+  const { waitMs, error } = turn;
+  log.warn(
+    { room, waitMs, cause: (error as Error).message },
+    "the primary's roots could not be read; trying again",
   );
 }
 

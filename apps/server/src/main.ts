@@ -14,33 +14,54 @@ import { openRpcPool, serveMulti, serveSingle } from '@fed/rpc';
 import { openSerf } from '@fed/serf';
 import { openWanfedTransport } from '@fed/wanfed-transport';
 import { openXdsServer } from '@fed/xds';
-import { createAbroad } from './abroad.ts';
+import { abroadPool, createAbroad } from './abroad.ts';
+import { Access } from './acl/access.ts';
+import { guardingGateways } from './acl/gateway-guard.ts';
+import { askingAs, processToken } from './acl/own-questions.ts';
 import { Agent } from './agent/agent.ts';
-import { probeNetwork } from './agent/checks.ts';
+import { probeNetwork } from './agent/probe.ts';
+import { aroundEndpoints } from './around-endpoints.ts';
 import { binding } from './binding.ts';
+import { catalogWriteEndpoints } from './catalog-writes/endpoints.ts';
 import type { StopReason } from './commands/server-command.ts';
 import type { Config } from './config/config.ts';
+import { Authority } from './connect-ca/authority.ts';
+import { dialAbroad } from './dial-abroad.ts';
 import { dialRpc } from './dial-rpc.ts';
 import { ForeignConnections } from './foreign-connections.ts';
+import { GatewayNews, tellGateways } from './gateway-news.ts';
 import { watchGateways } from './gateway-worlds.ts';
 import { lanGossip, lanSerf, ring, wanGossip, wanSerf } from './gossip-config.ts';
 import { agentRoutes } from './http/agent.ts';
+import { catalogWriteRoutes } from './http/catalog-writes.ts';
+import { openListeners } from './http/listeners.ts';
+import { meshRoutes } from './http/mesh.ts';
+import { operatorRoutes } from './http/operator.ts';
 import { readRoutes } from './http/reads.ts';
-import { openHttp } from './http/server.ts';
+import { createApi } from './http/server.ts';
+import { snapshotRoutes } from './http/snapshot.ts';
 import { readIdentity, readNodeId, usingDataDir } from './identity.ts';
 import { openLeaderDuties } from './leader.ts';
 import { leaveIfAsked, onHangup, stopped } from './lifecycle.ts';
-import { discoveryReports, type Log, logEvents, roomLog, tellFailedRequest } from './log.ts';
+import { discoveryReports, type Log, logEvents, roomLog, tellFailedRequest, tellHealth } from './log.ts';
 import { Reach } from './reach.ts';
 import { Router } from './router.ts';
+import { openRouterHealth, pingMsMax } from './router-health.ts';
 import { answering } from './rpc/answering.ts';
 import { createAsk } from './rpc/ask.ts';
+import { Callers } from './rpc/callers.ts';
 import { catalogEndpoints } from './rpc/catalog.ts';
+import { configEntryEndpoints } from './rpc/config-entry.ts';
+import { connectCaEndpoints } from './rpc/connect-ca.ts';
+import { coordinateEndpoints } from './rpc/coordinate.ts';
 import { federationStateEndpoints } from './rpc/federation-state.ts';
+import { intentionEndpoints } from './rpc/intention.ts';
+import { internalEndpoints } from './rpc/internal.ts';
 import { statusEndpoints } from './rpc/status.ts';
 import { ownNode } from './self-rows.ts';
+import { takePlace } from './snapshot/take-place.ts';
 import { serverTags } from './tags.ts';
-import { buildTag } from './version.ts';
+import { buildTag, version } from './version.ts';
 import { federationView, metricsView, type Rooms, selfView } from './views.ts';
 import {
   followMembers,
@@ -80,33 +101,59 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
   const locator = createLocator({ datacenter, primary, clock, rng });
   const tls = new TlsIdentity(identity.material);
   const reload = (): void => tls.replace(readIdentity(config, wallMs()).material);
-  const abroadDialer = createGatewayDialer({
+  const gatewayDialer = createGatewayDialer({
     tls,
     domain,
     clock,
     waysTo: (to) => locator.waysTo(to),
     learned: (lesson) => locator.hear({ kind: 'tried', ...lesson }),
   });
+  const abroadDialer = dialAbroad({ dialer: gatewayDialer, locator, clock });
 
   // What we ask of others, and what we answer.
   const router = new Router(rng);
-  await using pool = openRpcPool({ clock, dial: dialRpc({ config, tls, abroad: abroadDialer }) });
-  const endpoints = {
-    ...statusEndpoints({ address: serverAddress }),
+  await using pool = openRpcPool({
+    clock,
+    dial: dialRpc({ config, tls, abroad: abroadDialer }),
+    ...abroadPool,
+  });
+  const callers = new Callers({ datacenter, domain, verify: config.verifyServerDatacenter });
+  const authority = new Authority({ datacenter, primary, fsm, maker: { randomBytes, now: wallMs } });
+  const own = processToken(randomBytes);
+  const access = new Access({ ...config.acl, tokens: [...config.acl.tokens, own] });
+  const answers = {
+    ...statusEndpoints({ address: serverAddress, fsm }),
     ...catalogEndpoints({
       ...config,
       fsm,
       datacenters: () => nearestFirst(datacenter, router.datacenters()),
     }),
-    ...federationStateEndpoints({ ...config, fsm, wallMs }),
+    ...federationStateEndpoints({ ...config, fsm, wallMs, callers }),
+    ...internalEndpoints({ ...config, fsm }),
+    ...connectCaEndpoints({ ...config, fsm, authority, callers }),
+    ...configEntryEndpoints({ ...config, fsm }),
+    ...intentionEndpoints({ ...config, fsm }),
+    ...coordinateEndpoints({ ...config, fsm, wan: () => wanPool }),
+    ...catalogWriteEndpoints({ datacenter, fsm }),
   };
+  const endpoints = aroundEndpoints(answers, { access, datacenter, fsm });
   const ask = createAsk({
     datacenter,
     primary,
     endpoints,
-    abroad: createAbroad({ ...config, router, pool, locator, log: room('rpc') }),
+    cameFrom: (caller) => callers.abroad(caller),
+    abroad: createAbroad({
+      ...config,
+      router,
+      pool,
+      locator,
+      clock,
+      lost: (to) => transport.dropDatacenter(to),
+      log: room('rpc'),
+    }),
   });
   const registry = answering(endpoints, ask);
+  const askPrimary = askingAs(primary === datacenter ? own.secret : config.acl.ownSecret, ask);
 
   // The pools: our own datacenter directly, the others through gateways.
   const wanBind = { host: config.bindHost, port: config.wanPort };
@@ -198,7 +245,25 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
 
   // Here the strip closes, and here alone. Routes come from state, state from replication, replication from RPC, RPC
   // from members, members from gossip, and gossip from routes: none of these rooms has heard of the next.
-  await using duties = await openLeaderDuties({ config, world, fsm, ask, locator, router, self, log });
+  await using duties = await openLeaderDuties({
+    config,
+    world,
+    fsm,
+    ask: askPrimary,
+    locator,
+    router,
+    self,
+    authority,
+    log,
+  });
+  await using _health = openRouterHealth({
+    datacenter,
+    router,
+    ping: (target, signal) => pool.call(target, 'Status.Ping', {}, { timeoutMs: pingMsMax, signal }),
+    onRound: (round) => tellHealth(log, round),
+    clock,
+    rng,
+  });
   using reach = new Reach({
     clock,
     rng,
@@ -206,6 +271,7 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
     worthTrying: (to) => locator.waysTo(to).length > 0,
     met: (to, tries) => {
       logMeeting(log, to, tries);
+      transport.dropDatacenter(to);
       duties.wake();
     },
     failed: (to, tries, error) => logFailedMeeting(log, to, tries, error),
@@ -215,6 +281,16 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
   );
   using _reachable = locator.onReachable(() => duties.wake());
   using _lost = wanPool.events((event) => meetAgain(event, { datacenter, router, reach }));
+  const news = new GatewayNews({ primary, locator });
+  using _news = wanPool.events((event) => news.event(event));
+  news.members(wanPool.members());
+  using _telling = tellGateways({
+    datacenter,
+    primary,
+    fsm,
+    pool: wanPool,
+    failed: (err) => log.warn({ room: 'wan', err }, 'could not tell our gateways over gossip'),
+  });
   using _known = fsm.watch(
     (store) => store.federationStates().rows,
     (states) => locator.hear({ kind: 'states', states }),
@@ -237,7 +313,9 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
   const openXds = () =>
     openXdsServer({
       bind: config.grpc,
-      watchGateway: watchGateways({ datacenter, domain, fsm }),
+      watchGateway: guardingGateways(watchGateways({ datacenter, domain, fsm }), access, (refusal) =>
+        log.warn({ room: 'xds' }, refusal),
+      ),
       clock,
       log: room('xds'),
     });
@@ -266,28 +344,46 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
     grpcPort: xds.address.port,
     certificateExpiresAtMs: identity.expiresAtMs,
   };
-  const openApi = () =>
-    openHttp({
-      bind: config.http,
-      failed: (request) => tellFailedRequest(log, request),
-      routes: [
-        ...readRoutes({ datacenter, ask }),
-        ...agentRoutes({
-          datacenter,
-          nodeName: config.nodeName,
-          agent,
-          members: (wanToo) => (wanToo ? wanPool : lanPool).members(),
-          self: () => selfView(rooms),
-          metrics: () => metricsView(rooms),
-          federation: () => federationView(rooms),
-          foreignConnections: () => ({ ...foreign.report(), gossipPort: transport.stats().home }),
-          leave: () => stop.request({ leave: true, why: 'asked over HTTP' }),
-          forceLeave: (name, o) => forceLeave(o.wan ? wanPool : lanPool, name, o.prune),
-          reload,
-        }),
-      ],
-    });
-  await using http = await binding('ports.http', config.http, openApi);
+  const api = createApi({
+    authorizer: (secret) => access.authorizer(secret),
+    defaultPolicy: access.defaultPolicy,
+    failed: (request) => tellFailedRequest(log, request),
+    routes: [
+      ...readRoutes({ datacenter, nodeName: config.nodeName, ask }),
+      ...catalogWriteRoutes({ datacenter, ask }),
+      ...meshRoutes({ datacenter, nodeName: config.nodeName, ask }),
+      ...operatorRoutes({
+        datacenter,
+        nodeName: config.nodeName,
+        nodeId: self.ID,
+        address: serverAddress,
+        version,
+        since: new Date(wallMs()).toISOString(),
+        log: () => ({ ...fsm.engine.leadership(), ...fsm.engine.stats() }),
+      }),
+      ...snapshotRoutes({
+        datacenter,
+        fsm,
+        server: { id: self.ID, address: serverAddress },
+        wallMs,
+        restored: () => takePlace({ fsm, self, serverPort: config.serverPort, agent }),
+      }),
+      ...agentRoutes({
+        datacenter,
+        nodeName: config.nodeName,
+        agent,
+        members: (wanToo) => (wanToo ? wanPool : lanPool).members(),
+        self: () => selfView(rooms),
+        metrics: () => metricsView(rooms),
+        federation: () => federationView(rooms),
+        foreignConnections: () => ({ ...foreign.report(), gossipPort: transport.stats().home }),
+        leave: () => stop.request({ leave: true, why: 'asked over HTTP' }),
+        forceLeave: (name, o) => forceLeave(o.wan ? wanPool : lanPool, name, o.prune),
+        reload,
+      }),
+    ],
+  });
+  await using http = await openListeners({ config, identity: tls, serve: api });
   using _hangup = onHangup(reload, log);
 
   log.info(
@@ -295,14 +391,14 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
       room: 'server',
       datacenter,
       node: config.nodeName,
-      http: http.address,
+      http: http.urls,
       grpc: xds.address,
       server: door.address,
     },
     'up',
   );
   process.stdout.write(
-    `server ${config.nodeName} of ${datacenter} is up: HTTP http://${http.address.host}:${http.address.port}, server port ${door.address.port}\n`,
+    `server ${config.nodeName} of ${datacenter} is up: HTTP ${http.urls.join(' and ')}, server port ${door.address.port}\n`,
   );
 
   const reason = await stopped(stop.signal);

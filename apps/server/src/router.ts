@@ -56,6 +56,13 @@ export class Router {
     if (list !== undefined && at >= 0) list.push(...list.splice(at, 1));
   }
 
+  /** Puts the servers into this order; those it does not name, who came meanwhile, keep theirs behind it. */
+  arrange(datacenter: string, names: readonly string[]): void {
+    const rank = new Map(names.map((name, at) => [name, at]));
+    const place = (server: RoutedServer): number => rank.get(server.name) ?? names.length;
+    this.#datacenters.get(datacenter)?.sort((a, b) => place(a) - place(b));
+  }
+
   /** In name order. */
   datacenters(): readonly string[] {
     return [...this.#datacenters.keys()].sort();

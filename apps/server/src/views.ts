@@ -75,7 +75,7 @@ function statsView(r: Rooms): Record<string, Record<string, string>> {
   return {
     build: { version },
     consul: {
-      acl: 'disabled',
+      acl: r.config.acl.enabled ? 'enabled' : 'disabled',
       bootstrap: 'true',
       known_datacenters: String(r.router.datacenters().length),
       leader: String(leadership.leader),

@@ -117,10 +117,43 @@ test('checks: a TTL check is critical when its service falls silent', async () =
       Definition: { TTL: 5e9 },
     }),
   );
-  expect(runner.heard('t', { status: 'passing', output: '' })).toBe(true);
+  expect(runner.heard('t', { status: 'passing', output: '' })).toBe('heard');
   await clock.advance(4000);
   runner.heard('t', { status: 'passing', output: '' });
   await clock.advance(6000);
   expect(told).toEqual(['t passing@0', 't critical@9000']);
-  expect(runner.heard('unknown', passing)).toBe(false);
+  expect(runner.heard('unknown', passing)).toBe('unknown');
+});
+
+test('checks: TTL expiry is told once, and keeps the last words', async () => {
+  const { runner, clock } = world();
+  runner.watch(
+    newCheck({ CheckID: 't', Node: 'n1', Status: 'critical', Type: 'ttl', Definition: { TTL: 5e9 } }),
+  );
+  runner.heard('t', { status: 'passing', output: 'fine' });
+  await clock.advance(16_000);
+  expect(runner.latest('t')).toEqual({
+    status: 'critical',
+    output: 'TTL expired (last output before timeout follows): fine',
+  });
+});
+
+test('checks: a changed output alone is seen here at once and told minutes later, once', async () => {
+  const { runner, clock, told, answer } = world();
+  runner.watch(tcp);
+  await clock.advance(10_000);
+  for (const output of ['one', 'two', 'three']) {
+    answer({ status: 'passing', output });
+    await clock.advance(10_000);
+    expect(runner.latest('c')?.output).toBe(output);
+  }
+  expect(told).toEqual(['c passing@0']);
+  await clock.advance(300_000);
+  expect(told).toEqual(['c passing@0', 'c passing@320000']);
+});
+
+test('checks: only a TTL check hears from its service', () => {
+  const { runner } = world();
+  runner.watch(tcp);
+  expect(runner.heard('c', passing)).toBe('no_ttl');
 });

@@ -2,12 +2,12 @@
  * checks.ts: runs the checks of this node's services and says when a verdict changes.
  *
  * A check runs at once when it appears and then on its interval, never twice at a time. While its service may still be
- * starting (one interval long) a failed one is run again sooner. Only a changed status is told, so that a steady check
- * costs no write. A service whose check stays critical for too long is given up.
- * Lives here: when and how checks run. Must not live here: where verdicts are stored.
+ * starting (one interval long) a failed one is run again sooner. A changed status is told at once, a changed output alone
+ * only every few minutes, so that a steady check costs no write. A service whose check stays critical for too long is
+ * given up.
+ * Lives here: when checks run. Must not live here: how one is run (probe.ts), where verdicts are stored.
  * Source: Consul agent/checks/check.go; reaping of critical services, agent/agent.go.
  */
-import { connect } from 'node:net';
 import type { CheckRow } from '@fed/fsm';
 
 export interface Verdict {
@@ -28,7 +28,13 @@ export interface CheckPorts {
 interface Running {
   row: CheckRow;
   /** What the catalog was last told; undefined while it was told nothing. */
-  told: string | undefined;
+  told: Verdict | undefined;
+  /** What was found last; undefined while nothing was. */
+  latest: Verdict | undefined;
+  /** What its service said last, for a TTL check. */
+  lastWords: string;
+  /** When a changed output will be told. */
+  telling: Disposable | undefined;
   criticalSince: number | undefined;
   timer: Disposable | undefined;
   /** Until then a failure is looked at again after `startupRetryMs`. */
@@ -39,6 +45,8 @@ interface Running {
 const nanosPerMs = 1e6;
 const timeoutMsDefault = 10_000;
 const startupRetryMs = 100;
+/** A changed output waits this long for company: the original's check_update_interval. */
+const outputTellMs = 300_000;
 
 export class CheckRunner implements Disposable {
   readonly #ports: CheckPorts;
@@ -53,7 +61,10 @@ export class CheckRunner implements Disposable {
     this.forget(row.CheckID);
     const check: Running = {
       row,
-      told: row.Output === '' ? undefined : row.Status,
+      told: row.Output === '' ? undefined : verdictOf(row),
+      latest: undefined,
+      lastWords: '',
+      telling: undefined,
       criticalSince: row.Status === 'critical' ? this.#ports.clock.now() : undefined,
       timer: undefined,
       startingUntil: this.#ports.clock.now() + Number(row.Definition.Interval) / nanosPerMs,
@@ -69,20 +80,32 @@ export class CheckRunner implements Disposable {
     if (check === undefined) return;
     check.stop.abort();
     check.timer?.[Symbol.dispose]();
+    check.telling?.[Symbol.dispose]();
     this.#running.delete(checkId);
   }
 
-  /** A TTL check heard from its service. False when there is no such TTL check. */
-  heard(checkId: string, verdict: Verdict): boolean {
+  /** What the check found last, told or not. */
+  latest(checkId: string): Verdict | undefined {
+    return this.#running.get(checkId)?.latest;
+  }
+
+  /** A TTL check heard from its service. */
+  heard(checkId: string, verdict: Verdict): 'heard' | 'unknown' | 'no_ttl' {
     const check = this.#running.get(checkId);
-    if (check === undefined || check.row.Type !== 'ttl') return false;
+    if (check === undefined) return 'unknown';
+    if (check.row.Type !== 'ttl') return 'no_ttl';
+    check.lastWords = verdict.output;
     this.#decide(check, verdict);
-    this.#expireLater(check);
-    return true;
+    if (!check.stop.signal.aborted) this.#expireLater(check);
+    return 'heard';
+  }
+
+  forgetAll(): void {
+    for (const id of [...this.#running.keys()]) this.forget(id);
   }
 
   [Symbol.dispose](): void {
-    for (const id of [...this.#running.keys()]) this.forget(id);
+    this.forgetAll();
   }
 
   async #run(check: Running): Promise<void> {
@@ -102,7 +125,8 @@ export class CheckRunner implements Disposable {
     check.timer?.[Symbol.dispose]();
     const ttlMs = Number(check.row.Definition.TTL) / nanosPerMs;
     check.timer = this.#ports.clock.at(this.#ports.clock.now() + ttlMs, () => {
-      this.#decide(check, { status: 'critical', output: 'TTL expired' });
+      const words = check.lastWords === '' ? '' : ` (last output before timeout follows): ${check.lastWords}`;
+      this.#decide(check, { status: 'critical', output: `TTL expired${words}` });
       if (!check.stop.signal.aborted) this.#expireLater(check);
     });
   }
@@ -111,53 +135,24 @@ export class CheckRunner implements Disposable {
     const now = this.#ports.clock.now();
     if (verdict.status !== 'critical') check.criticalSince = undefined;
     else check.criticalSince ??= now;
-    if (verdict.status !== check.told) {
-      check.told = verdict.status;
-      this.#ports.verdict(check.row, verdict);
-    }
+    check.latest = verdict;
+    if (verdict.status !== check.told?.status) this.#tell(check);
+    else if (verdict.output !== check.told.output)
+      check.telling ??= this.#ports.clock.at(now + outputTellMs, () => this.#tell(check));
     const giveUpMs = Number(check.row.Definition.DeregisterCriticalServiceAfter) / nanosPerMs;
     if (giveUpMs > 0 && check.criticalSince !== undefined && now - check.criticalSince >= giveUpMs)
       this.#ports.giveUp(check.row);
   }
-}
 
-/** The real probe: TCP connect, or an HTTP request (2xx passes, 429 warns). */
-export async function probeNetwork(
-  check: CheckRow,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<Verdict> {
-  const { TCP, HTTP, Method } = check.Definition;
-  if (TCP !== '') return probeTcp(TCP, timeoutMs, signal);
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-  try {
-    const response = await fetch(HTTP, { method: Method || 'GET', signal: limit, redirect: 'follow' });
-    await response.body?.cancel();
-    const output = `HTTP ${Method || 'GET'} ${HTTP}: ${response.status} ${response.statusText}`;
-    return { status: response.ok ? 'passing' : response.status === 429 ? 'warning' : 'critical', output };
-  } catch (error) {
-    return { status: 'critical', output: `${Method || 'GET'} "${HTTP}": ${(error as Error).message}` };
+  #tell(check: Running): void {
+    check.telling?.[Symbol.dispose]();
+    check.telling = undefined;
+    if (check.latest === undefined) return;
+    check.told = check.latest;
+    this.#ports.verdict(check.row, check.latest);
   }
 }
 
-function probeTcp(address: string, timeoutMs: number, signal: AbortSignal): Promise<Verdict> {
-  const at = address.lastIndexOf(':');
-  const host = address.slice(0, at).replace(/^\[|\]$/g, '');
-  return new Promise((resolve) => {
-    const socket = connect({ host, port: Number(address.slice(at + 1)) });
-    const end = (verdict: Verdict): void => {
-      socket.destroy();
-      signal.removeEventListener('abort', cancelled);
-      resolve(verdict);
-    };
-    const cancelled = (): void => end({ status: 'critical', output: 'check cancelled' });
-    signal.addEventListener('abort', cancelled, { once: true });
-    socket.setTimeout(timeoutMs, () =>
-      end({ status: 'critical', output: `dial tcp ${address}: i/o timeout` }),
-    );
-    socket.once('connect', () => end({ status: 'passing', output: `TCP connect ${address}: Success` }));
-    socket.once('error', (error: NodeJS.ErrnoException) =>
-      end({ status: 'critical', output: `dial tcp ${address}: connect: ${error.code ?? error.message}` }),
-    );
-  });
+function verdictOf({ Status, Output }: CheckRow): Verdict {
+  return { status: Status as Verdict['status'], output: typeof Output === 'string' ? Output : '' };
 }

@@ -67,24 +67,84 @@ test('register: a service is given up no sooner than a minute after its check tu
   expect(checks[0]?.Definition.DeregisterCriticalServiceAfter).toBe(60e9);
 });
 
+test('register: a check with nothing in it is none', () =>
+  expect(readRegistration({ Name: 'web', Check: {} }, 'n1').checks).toEqual([]));
+
+test('register: a sidecar keeps all it says of what it stands for', () => {
+  const { service } = readRegistration(
+    {
+      Kind: 'connect-proxy',
+      Name: 'web-proxy',
+      Port: 20000,
+      Proxy: {
+        DestinationServiceName: 'web',
+        destination_service_id: 'web1',
+        LocalServicePort: 80,
+        Upstreams: [{ DestinationName: 'db', LocalBindPort: 9191, MeshGateway: { Mode: 'local' } }],
+        Expose: { Paths: [{ Path: '/health', ListenerPort: 21500 }] },
+      },
+    },
+    'n1',
+  );
+  expect(service.Proxy).toMatchObject({
+    DestinationServiceName: 'web',
+    DestinationServiceID: 'web1',
+    LocalServicePort: 80,
+    Upstreams: [
+      { DestinationName: 'db', LocalBindPort: 9191, MeshGateway: { Mode: 'local' }, Datacenter: '' },
+    ],
+    Expose: { Checks: false, Paths: [{ Path: '/health', ListenerPort: 21500, Protocol: '' }] },
+  });
+});
+
 describe('register: refused with the reason', () => {
   for (const [what, body, message] of [
     ['no name', {}, /Missing service name/],
-    ['not an object', [], /must be a JSON object/],
-    ['an unknown key', { Name: 'web', Prot: 1 }, /unknown service key 'Prot'/],
-    ['an unknown check key', { Name: 'web', Check: { TPC: 'x' } }, /unknown check key 'TPC'/],
-    ['a port out of range', { Name: 'web', Port: 70_000 }, /port must be an integer from 0 to 65535/],
-    ['tags that are no list', { Name: 'web', Tags: 'a' }, /Tags must be a list/],
+    ['not an object', [], /cannot unmarshal array into Go value/],
+    ['an unknown key', { Name: 'web', Prot: 1 }, /json: unknown field "Prot"/],
+    ['an unknown check key', { Name: 'web', Check: { TPC: 'x' } }, /json: unknown field "TPC"/],
+    ['a port out of range', { Name: 'web', Port: 70_000 }, /Port: it must be an integer from 0 to 65535/],
+    ['no body', undefined, /Request decode failed: EOF/],
+    [
+      'a name that is no text',
+      { Name: 1 },
+      /cannot unmarshal number into Go struct field .Name of type string/,
+    ],
+    [
+      'a tag that is no text',
+      { Name: 'web', Tags: [1] },
+      /cannot unmarshal number into Go struct field .Tags of type string/,
+    ],
+    ['a name without end', { Name: 'x'.repeat(256) }, /service name: it is too long/],
+    ['a check of nothing', { Name: 'web', Check: { Name: 'c' } }, /TTL must be > 0 for TTL checks/],
+    [
+      'a check somebody else would have to run',
+      { Name: 'web', Check: { Args: ['x'], Interval: '1s' } },
+      /Args checks are not run here/,
+    ],
+    [
+      'a status that is none',
+      { Name: 'web', Check: { TTL: '1s', Status: 'well' } },
+      /Status for checks must/,
+    ],
+    ['no weight while passing', { Name: 'web', Weights: { Passing: 0 } }, /Passing must be greater than 0/],
+    ['an address of all interfaces', { Name: 'web', Address: '0.0.0.0' }, /Invalid service address/],
+    ['the server’s own service', { Name: 'Consul' }, /the service of this server itself/],
+    [
+      'tags that are no list',
+      { Name: 'web', Tags: 'a' },
+      /cannot unmarshal string into Go struct field .Tags of type \[\]string/,
+    ],
     [
       'a check of two kinds',
       { Name: 'web', Check: { TTL: '1s', TCP: 'x:1', Interval: '1s' } },
-      /exactly one of TTL, TCP or HTTP/,
+      /Interval and TTL cannot both be specified/,
     ],
     ['a check without interval', { Name: 'web', Check: { TCP: 'x:1' } }, /Interval must be > 0/],
     [
       'an interval that is none',
       { Name: 'web', Check: { TCP: 'x:1', Interval: 'often' } },
-      /'often' is not a duration/,
+      /time: invalid duration "often"/,
     ],
     [
       'reserved meta',

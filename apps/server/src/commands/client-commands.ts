@@ -2,7 +2,8 @@
  * client-commands.ts: the commands that ask a running server over HTTP and print what it says.
  */
 import type { Command } from 'commander';
-import { type Client, type ClientFlags, createClient, table } from './http-client.ts';
+import { asking, withDatacenter, withServer } from './client-flags.ts';
+import { table } from './http-client.ts';
 
 interface MemberJson {
   readonly Name: string;
@@ -35,33 +36,12 @@ interface FederationStateJson {
 const statusNames = ['none', 'alive', 'leaving', 'left', 'failed'];
 
 export function addClientCommands(program: Command, print: (text: string) => void): void {
-  const withServer = (command: Command): Command =>
-    command.option(
-      '--http-addr <host:port>',
-      'the server to ask (else CONSUL_HTTP_ADDR, else 127.0.0.1:8500)',
-    );
-  const withDatacenter = (command: Command): Command =>
-    withServer(command).option('--datacenter <name>', 'the datacenter whose answer is wanted');
-  const run =
-    (
-      what: (
-        client: Client,
-        flags: Readonly<Record<string, unknown>>,
-        args: readonly string[],
-      ) => Promise<void>,
-    ) =>
-    async (...all: unknown[]): Promise<void> => {
-      const command = all.at(-1) as Command;
-      const flags = command.opts<ClientFlags & Record<string, unknown>>();
-      await what(createClient(flags), flags, command.args);
-    };
-
   withServer(program.command('members').description('list the members of a gossip pool'))
     .option('--wan', 'the pool of servers of all datacenters, instead of the local one')
     .option('--detailed', 'show all tags')
     .option('--status <regex>', 'only members whose status matches', '.*')
     .action(
-      run(async (client, flags) => {
+      asking(async (client, flags) => {
         const members = await client.get<readonly MemberJson[]>('/v1/agent/members', {
           wan: flags['wan'] === true ? '1' : undefined,
         });
@@ -107,10 +87,12 @@ export function addClientCommands(program: Command, print: (text: string) => voi
 
   const catalog = program.command('catalog').description('what is registered, here or in another datacenter');
   withServer(catalog.command('datacenters').description('list the datacenters, nearest first')).action(
-    run(async (client) => print((await client.get<readonly string[]>('/v1/catalog/datacenters')).join('\n'))),
+    asking(async (client) =>
+      print((await client.get<readonly string[]>('/v1/catalog/datacenters')).join('\n')),
+    ),
   );
   withDatacenter(catalog.command('nodes').description('list nodes')).action(
-    run(async (client) => {
+    asking(async (client) => {
       const nodes =
         await client.get<readonly { Node: string; ID: string; Address: string; Datacenter: string }[]>(
           '/v1/catalog/nodes',
@@ -124,7 +106,7 @@ export function addClientCommands(program: Command, print: (text: string) => voi
     }),
   );
   withDatacenter(catalog.command('services').description('list service names')).action(
-    run(async (client) =>
+    asking(async (client) =>
       print(
         Object.keys(await client.get<Record<string, unknown>>('/v1/catalog/services'))
           .sort()
@@ -135,7 +117,7 @@ export function addClientCommands(program: Command, print: (text: string) => voi
 
   const states = program.command('federation-state').description('what each datacenter says of its gateways');
   withDatacenter(states.command('list').description('list all federation states')).action(
-    run(async (client) => {
+    asking(async (client) => {
       const rows = await client.get<readonly FederationStateJson[]>('/v1/internal/federation-states');
       print(
         table([
@@ -157,7 +139,7 @@ export function addClientCommands(program: Command, print: (text: string) => voi
   withDatacenter(
     states.command('read <name>').description('show the federation state of one datacenter as JSON'),
   ).action(
-    run(async (client, _flags, [name]) =>
+    asking(async (client, _flags, [name]) =>
       print(
         JSON.stringify(
           await client.get(`/v1/internal/federation-state/${encodeURIComponent(name as string)}`),
@@ -168,7 +150,7 @@ export function addClientCommands(program: Command, print: (text: string) => voi
     ),
   );
   withDatacenter(states.command('gateways').description('list the mesh gateways of all datacenters')).action(
-    run(async (client) => {
+    asking(async (client) => {
       const all = await client.get<Record<string, readonly GatewayJson[]>>(
         '/v1/internal/federation-states/mesh-gateways',
       );
@@ -191,7 +173,7 @@ export function addClientCommands(program: Command, print: (text: string) => voi
   );
 
   withServer(program.command('info').description('show how the server fares')).action(
-    run(async (client) => {
+    asking(async (client) => {
       const { Stats } = await client.get<{ Stats: Record<string, Record<string, unknown>> }>(
         '/v1/agent/self',
       );
@@ -212,7 +194,7 @@ export function addClientCommands(program: Command, print: (text: string) => voi
       .command('explain <datacenter>')
       .description('show how a datacenter is reached, or what stands in the way'),
   ).action(
-    run(async (client, _flags, [datacenter]) => {
+    asking(async (client, _flags, [datacenter]) => {
       const all = await client.get<Record<string, unknown>>('/v1/agent/federation');
       const one = all[datacenter as string];
       if (one === undefined)
@@ -225,7 +207,7 @@ export function addClientCommands(program: Command, print: (text: string) => voi
   withServer(
     program.command('leave').description('leave the federation gracefully and stop the server'),
   ).action(
-    run(async (client) => {
+    asking(async (client) => {
       await client.put('/v1/agent/leave');
       print('Graceful leave complete');
     }),
@@ -234,7 +216,7 @@ export function addClientCommands(program: Command, print: (text: string) => voi
     .option('--prune', 'forget it at once')
     .option('--wan', 'a member of the WAN pool, as <node>.<datacenter>')
     .action(
-      run((client, flags, [node]) =>
+      asking((client, flags, [node]) =>
         client.put(`/v1/agent/force-leave/${encodeURIComponent(node as string)}`, {
           prune: flags['prune'] === true ? '1' : undefined,
           wan: flags['wan'] === true ? '1' : undefined,
@@ -244,14 +226,14 @@ export function addClientCommands(program: Command, print: (text: string) => voi
   withServer(program.command('join <address>').description('join another member by address'))
     .option('--wan', 'join the WAN pool')
     .action(
-      run((client, flags, [address]) =>
+      asking((client, flags, [address]) =>
         client.put(`/v1/agent/join/${encodeURIComponent(address as string)}`, {
           wan: flags['wan'] === true ? '1' : undefined,
         }),
       ),
     );
   withServer(program.command('reload').description('make the server read its certificates again')).action(
-    run(async (client) => {
+    asking(async (client) => {
       await client.put('/v1/agent/reload');
       print('Configuration reload triggered');
     }),

@@ -1,11 +1,22 @@
 /**
  * http-client.ts: what every client command shares: where the agent is, one request, and tables for people.
  */
+import { readFileSync } from 'node:fs';
+import { type ClientRequest, type IncomingMessage, request as requestPlain } from 'node:http';
+import { type RequestOptions, request as requestTls } from 'node:https';
 
 export interface ClientFlags {
   readonly httpAddr?: string;
   readonly datacenter?: string;
+  readonly token?: string;
+  readonly tokenFile?: string;
+  readonly caFile?: string;
+  readonly clientCert?: string;
+  readonly clientKey?: string;
+  readonly tlsServerName?: string;
 }
+
+type Query = Readonly<Record<string, string | undefined>>;
 
 /** Says what went wrong and what to try; the command prints it and exits 1. */
 export class ClientError extends Error {
@@ -14,41 +25,103 @@ export class ClientError extends Error {
 }
 
 export interface Client {
-  get<T>(path: string, query?: Readonly<Record<string, string | undefined>>): Promise<T>;
-  put(path: string, query?: Readonly<Record<string, string | undefined>>): Promise<void>;
+  get<T>(path: string, query?: Query): Promise<T>;
+  bytes(path: string, query?: Query): Promise<Buffer>;
+  put(path: string, query?: Query, body?: Uint8Array): Promise<void>;
 }
 
+/** Flags win over the environment, which has the original's names. */
 export function createClient(flags: ClientFlags, env: NodeJS.ProcessEnv = process.env): Client {
   const address = flags.httpAddr ?? env['CONSUL_HTTP_ADDR'] ?? '127.0.0.1:8500';
-  const base = /^https?:\/\//.test(address) ? address : `http://${address}`;
-  const request = async (
-    method: string,
-    path: string,
-    query: Readonly<Record<string, string | undefined>> = {},
-  ): Promise<Response> => {
-    const url = new URL(path, base);
+  const secure = ['1', 'true'].includes(env['CONSUL_HTTP_SSL'] ?? '');
+  const base = /^(https?|unix):\/\//.test(address) ? address : `${secure ? 'https' : 'http'}://${address}`;
+  const token = tokenOf(flags, env);
+  const tls = tlsOf(flags, env);
+  const socketPath = /^unix:\/\/(.+)$/.exec(base)?.[1];
+
+  const request = async (method: string, path: string, query: Query, body?: Uint8Array): Promise<Buffer> => {
+    const url = new URL(path, socketPath === undefined ? base : 'http://localhost');
     for (const [key, value] of Object.entries({ dc: flags.datacenter, ...query }))
       if (value !== undefined) url.searchParams.set(key, value);
-    let response: Response;
-    try {
-      response = await fetch(url, { method });
-    } catch (error) {
-      const cause = (error as { cause?: { code?: string } }).cause?.code ?? (error as Error).message;
+    const options: RequestOptions = {
+      method,
+      agent: false,
+      ...(token === undefined ? {} : { headers: { 'X-Consul-Token': token } }),
+      ...(socketPath === undefined ? {} : { socketPath }),
+    };
+    const sent =
+      url.protocol === 'https:' ? requestTls(url, { ...options, ...tls }) : requestPlain(url, options);
+    const { response, bytes } = await exchange(sent, body, base);
+    if (response.statusCode !== 200)
       throw new ClientError(
-        `no server answers at ${base} (${cause}); is it running there? --http-addr names another one`,
+        `Unexpected response code: ${response.statusCode} (${bytes.toString('utf8').trim()})`,
       );
-    }
-    if (!response.ok)
-      throw new ClientError(
-        `Unexpected response code: ${response.status} (${(await response.text()).trim()})`,
-      );
-    return response;
+    return bytes;
   };
   return {
-    get: async <T>(path: string, query?: Readonly<Record<string, string | undefined>>) =>
-      (await (await request('GET', path, query)).json()) as T,
-    put: async (path, query) => void (await request('PUT', path, query)),
+    get: async <T>(path: string, query: Query = {}) =>
+      JSON.parse((await request('GET', path, query)).toString('utf8')) as T,
+    bytes: (path, query = {}) => request('GET', path, query),
+    put: async (path, query = {}, body) => void (await request('PUT', path, query, body)),
   };
+}
+
+async function exchange(
+  sent: ClientRequest,
+  body: Uint8Array | undefined,
+  base: string,
+): Promise<{ readonly response: IncomingMessage; readonly bytes: Buffer }> {
+  try {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      sent.once('response', resolve).once('error', reject);
+      sent.end(body);
+    });
+    const chunks: Buffer[] = [];
+    for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+    return { response, bytes: Buffer.concat(chunks) };
+  } catch (error) {
+    const cause = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+    if (/CERT|ISSUER|SIGNATURE/.test(cause))
+      throw new ClientError(
+        `the certificate of ${base} is not trusted (${cause}); --ca-file names its authority, --tls-server-name the name in it`,
+        { cause: error },
+      );
+    throw new ClientError(
+      `no server answers at ${base} (${cause}); is it running there? --http-addr names another one`,
+      { cause: error },
+    );
+  }
+}
+
+function tokenOf(flags: ClientFlags, env: NodeJS.ProcessEnv): string | undefined {
+  const file = flags.tokenFile ?? env['CONSUL_HTTP_TOKEN_FILE'];
+  const token =
+    flags.token ?? (file === undefined ? env['CONSUL_HTTP_TOKEN'] : readNamed('token file', file).trim());
+  return token === '' ? undefined : token;
+}
+
+function tlsOf(flags: ClientFlags, env: NodeJS.ProcessEnv): RequestOptions {
+  const ca = flags.caFile ?? env['CONSUL_CACERT'];
+  const cert = flags.clientCert ?? env['CONSUL_CLIENT_CERT'];
+  const key = flags.clientKey ?? env['CONSUL_CLIENT_KEY'];
+  const servername = flags.tlsServerName ?? env['CONSUL_TLS_SERVER_NAME'];
+  return {
+    ...(ca === undefined ? {} : { ca: readNamed('CA file', ca) }),
+    ...(cert === undefined ? {} : { cert: readNamed('client certificate', cert) }),
+    ...(key === undefined ? {} : { key: readNamed('client key', key) }),
+    ...(servername === undefined ? {} : { servername }),
+    rejectUnauthorized: !['0', 'false'].includes(env['CONSUL_HTTP_SSL_VERIFY'] ?? ''),
+  };
+}
+
+function readNamed(what: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ClientError(`${what} ${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`, {
+      cause: error,
+    });
+  }
 }
 
 /** Columns as wide as their widest cell, two spaces apart. */

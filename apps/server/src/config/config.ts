@@ -4,6 +4,7 @@
  * Lives here: defaults and the rules between keys. Must not live here: reading files or certificates (load.ts).
  */
 import { hostname } from 'node:os';
+import { type AclConfig, resolveAcl } from './acl.ts';
 import type { FileConfig } from './schema.ts';
 
 export interface Config {
@@ -18,7 +19,10 @@ export interface Config {
   /** What peers of the same datacenter are told to dial. */
   readonly advertiseHost: string;
   readonly advertiseWanHost: string;
-  readonly http: { readonly host: string; readonly port: number };
+  /** Port -1: none. */
+  readonly http: HttpAddress;
+  readonly https: HttpAddress & { readonly verifyIncoming: boolean };
+  readonly acl: AclConfig;
   readonly grpc: { readonly host: string; readonly port: number };
   readonly serverPort: number;
   readonly lanPort: number;
@@ -33,6 +37,8 @@ export interface Config {
     readonly verifyOutgoing: boolean;
     readonly verifyServerHostname: boolean;
   };
+  /** Whether a peer's certificate must name the datacenter it writes for. */
+  readonly verifyServerDatacenter: boolean;
   readonly primaryGateways: readonly string[];
   readonly primaryGatewaysIntervalMs: number;
   readonly gossipLan: GossipTuning;
@@ -47,6 +53,11 @@ export interface Config {
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
   readonly leaveOnTerminate: boolean;
 }
+
+export type HttpAddress =
+  | { readonly host: string; readonly port: number }
+  /** A unix socket. */
+  | { readonly path: string };
 
 export interface GossipTuning {
   readonly gossipIntervalMs?: number;
@@ -137,6 +148,8 @@ export function resolveConfig(file: FileConfig): {
   const advertiseHost = file.advertise_addr ?? bindHost;
   const clientHost = file.client_addr ?? '127.0.0.1';
 
+  const acl = resolveAcl(file.acl, { problems, warnings });
+
   if (problems.length > 0) throw new ConfigError(problems);
   return {
     warnings,
@@ -151,7 +164,12 @@ export function resolveConfig(file: FileConfig): {
       bindHost,
       advertiseHost,
       advertiseWanHost: file.advertise_addr_wan ?? advertiseHost,
-      http: { host: file.addresses?.http ?? clientHost, port: file.ports?.http ?? 8500 },
+      http: httpAddress(file.addresses?.http ?? clientHost, file.ports?.http ?? 8500),
+      https: {
+        ...httpAddress(file.addresses?.https ?? clientHost, file.ports?.https ?? -1),
+        verifyIncoming: file.verify_incoming ?? false,
+      },
+      acl,
       grpc: { host: file.addresses?.grpc ?? clientHost, port: file.ports?.grpc ?? 8502 },
       serverPort: file.ports?.server ?? 8300,
       lanPort: file.ports?.serf_lan ?? 8301,
@@ -165,6 +183,7 @@ export function resolveConfig(file: FileConfig): {
         verifyOutgoing: (file.verify_outgoing ?? false) || verifyServerHostname,
         verifyServerHostname,
       },
+      verifyServerDatacenter: file.verify_server_datacenter ?? true,
       primaryGateways: file.primary_gateways ?? [],
       primaryGatewaysIntervalMs: intervalMs,
       gossipLan: tuning(file.gossip_lan),
@@ -180,6 +199,12 @@ export function resolveConfig(file: FileConfig): {
       leaveOnTerminate: file.leave_on_terminate ?? false,
     },
   };
+}
+
+/** `unix:///path`, or a host that goes with the port. */
+function httpAddress(host: string, port: number): HttpAddress {
+  const path = /^unix:\/\/(.+)$/.exec(host)?.[1];
+  return path === undefined ? { host, port } : { path };
 }
 
 function tuning(file: FileConfig['gossip_lan']): GossipTuning {

@@ -30,10 +30,49 @@ const gossip = z.strictObject({
   suspicion_mult: z.int().min(1).optional(),
 });
 
+const level = z.enum(['deny', 'read', 'write']);
+const named = z.record(text, z.strictObject({ policy: level }));
+/** Rules in the original's JSON form, for what there is here. */
+const rules = z.strictObject({
+  operator: level.optional(),
+  agent: named.optional(),
+  agent_prefix: named.optional(),
+  node: named.optional(),
+  node_prefix: named.optional(),
+  service: named.optional(),
+  service_prefix: named.optional(),
+});
+const acl = z.strictObject({
+  enabled: flag.optional(),
+  default_policy: z.enum(['allow', 'deny']).optional(),
+  tokens: z
+    .strictObject({
+      initial_management: text.optional(),
+      agent: text.optional(),
+      default: text.optional(),
+      replication: text.optional(),
+    })
+    .optional(),
+  /** Ours: all tokens there are, with what each may do. */
+  static_tokens: z
+    .array(
+      z.strictObject({
+        secret_id: text.min(1),
+        accessor_id: text.optional(),
+        description: text.optional(),
+        rules,
+      }),
+    )
+    .optional(),
+});
+
 export const fileSchema = z.strictObject({
+  acl: acl.optional(),
   advertise_addr: text.optional(),
   advertise_addr_wan: text.optional(),
-  addresses: z.strictObject({ http: text.optional(), grpc: text.optional() }).optional(),
+  addresses: z
+    .strictObject({ http: text.optional(), https: text.optional(), grpc: text.optional() })
+    .optional(),
   bind_addr: text.optional(),
   bootstrap: flag.optional(),
   bootstrap_expect: z.int().min(0).optional(),
@@ -73,6 +112,7 @@ export const fileSchema = z.strictObject({
       serf_lan: port.optional(),
       serf_wan: port.optional(),
       http: port.optional(),
+      https: port.optional(),
       grpc: port.optional(),
     })
     .optional(),
@@ -88,6 +128,8 @@ export const fileSchema = z.strictObject({
   verify_incoming: flag.optional(),
   verify_incoming_rpc: flag.optional(),
   verify_outgoing: flag.optional(),
+  /** Ours: a peer may write for the datacenter its certificate names, and for no other. */
+  verify_server_datacenter: flag.optional(),
   verify_server_hostname: flag.optional(),
 });
 

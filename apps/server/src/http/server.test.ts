@@ -32,7 +32,7 @@ test('http: the wrong verb is told which ones are right', async () => {
   const url = await open(echo, { method: 'PUT', path: '/v1/echo/:name', handle: () => ({ text: '' }) });
   const response = await fetch(`${url}/v1/echo/a`, { method: 'DELETE' });
   expect(response.status).toBe(405);
-  expect(response.headers.get('allow')?.split(',').sort()).toEqual(['GET', 'PUT']);
+  expect(response.headers.get('allow')?.split(',').sort()).toEqual(['GET', 'OPTIONS', 'PUT']);
 });
 
 test('http: an unknown path is 404', async () => {

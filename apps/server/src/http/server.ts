@@ -1,42 +1,21 @@
 /**
- * server.ts: the HTTP listener: routing, parameters, bodies, replies and error texts in the original's manner.
+ * server.ts: the HTTP listener: from a request to its route, from what the route returned or threw to a reply.
  *
- * Lives here: what every endpoint shares. Must not live here: any endpoint. Source: Consul agent/http.go.
+ * Lives here: routing and listening, for plain TCP, TLS and unix sockets alike. Must not live here: any endpoint, what a
+ * request holds (request.ts), what a reply looks like (reply.ts). Source: Consul agent/http.go.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { goJson, type JsonValue } from '@fed/fsm';
+import { rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { AddressInfo, ListenOptions } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
 import router from 'find-my-way';
-import { parseDuration } from '../config/duration.ts';
+import { type Authorizer, allowAll } from '../acl/rules.ts';
+import { errorReply, FailedRead, type HttpReply, sendReply } from './reply.ts';
+import { type HttpRequest, requestOf } from './request.ts';
 
-/** Largest request body taken, in bytes (1 MiB). Registrations are a few hundred. */
-const bodyBytesMax = 1024 * 1024;
-
-export interface HttpRequest {
-  readonly params: Readonly<Record<string, string | undefined>>;
-  readonly query: URLSearchParams;
-  /** Aborted when the client goes away. */
-  readonly signal: AbortSignal;
-  /** The body as JSON; an empty one is undefined. Throws HttpError 400. */
-  json(): Promise<unknown>;
-}
-
-export interface QueryMeta {
-  readonly index: number;
-  readonly knownLeader: boolean;
-  readonly lastContactMs: number;
-}
-
-export interface HttpReply {
-  readonly status?: number;
-  /** Something of our own, as plain JSON. */
-  readonly json?: unknown;
-  /** Rows and the like, printed as Go prints them. */
-  readonly go?: JsonValue;
-  readonly text?: string;
-  readonly contentType?: string;
-  readonly meta?: QueryMeta;
-}
+export { FailedRead, HttpError, type HttpReply, type QueryMeta } from './reply.ts';
+export { type HttpRequest, queryOptions } from './request.ts';
 
 export interface HttpRoute {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
@@ -45,90 +24,135 @@ export interface HttpRoute {
   readonly handle: (request: HttpRequest) => Promise<HttpReply> | HttpReply;
 }
 
-/** Ends a request with this status and text. */
-export class HttpError extends Error {
-  override readonly name = 'HttpError';
-  readonly code = 'http';
-  readonly status: number;
-
-  constructor(status: number, text: string) {
-    super(text);
-    this.status = status;
-  }
-}
-
-export interface HttpServer extends AsyncDisposable {
-  readonly address: { readonly host: string; readonly port: number };
-}
-
-export async function openHttp(o: {
-  readonly bind: { readonly host: string; readonly port: number };
+export interface ApiOptions {
   readonly routes: readonly HttpRoute[];
+  /** What the sender of a token may do; throws AccessError for one that is unknown. Default: everything. */
+  readonly authorizer?: (secret: string) => Authorizer;
+  readonly defaultPolicy?: 'allow' | 'deny';
   readonly failed?: (what: {
     readonly method: string;
     readonly path: string;
     readonly error: unknown;
   }) => void;
-}): Promise<HttpServer> {
-  const table = router({ ignoreTrailingSlash: true });
+}
+
+export type HttpBind =
+  | { readonly host: string; readonly port: number }
+  /** A unix socket. One left behind by a server that died is replaced. */
+  | { readonly path: string };
+
+/** Where the certificate comes from; each new connection uses the newest. TlsIdentity has this shape. */
+export interface HttpIdentity {
+  readonly generation: number;
+  readonly serverOptions: SecureContextOptions;
+}
+
+export interface HttpTls {
+  readonly identity: HttpIdentity;
+  /** Whether clients must have a certificate of the same authority. */
+  readonly verifyIncoming: boolean;
+}
+
+export interface HttpServer extends AsyncDisposable {
+  /** Of a unix socket its path, and port 0. */
+  readonly address: { readonly host: string; readonly port: number };
+}
+
+/** Headers of a request, in bytes together: a token, a filter and what proxies add. */
+const headerBytesMax = 64 * 1024;
+
+/** The routes as one listener, which may serve several addresses. */
+export function createApi(o: ApiOptions): RequestListener {
+  const table = router({ maxParamLength: 1024 });
   const verbs = new Map<string, Set<string>>();
   for (const route of o.routes) {
     table.on(route.method, route.path, () => undefined, route);
     verbs.set(route.path, (verbs.get(route.path) ?? new Set()).add(route.method));
   }
+  const authorizer = o.authorizer ?? (() => allowAll('everybody'));
+  const defaultPolicy = o.defaultPolicy ?? 'allow';
 
-  const server = createServer((incoming, response) => {
-    void serve(incoming, response).catch((error: unknown) => {
-      o.failed?.({ method: incoming.method ?? '', path: incoming.url ?? '', error });
-      reply(incoming, response, new URLSearchParams(), errorReply(error));
-    });
-  });
-  // Blocking queries are open for minutes; nothing but their own wait ends them.
-  server.requestTimeout = 0;
-  server.keepAliveTimeout = 120_000;
+  /** Verbs this path is known for; none for a path nobody serves. */
+  const allowed = (path: string): readonly string[] => {
+    const found = [...verbs].filter(
+      ([pattern, set]) => table.find([...set][0] as 'GET', path)?.store?.path === pattern,
+    );
+    return [...new Set(found.flatMap(([, set]) => [...set]))].sort();
+  };
 
-  async function serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(incoming.url ?? '/', 'http://agent');
+  async function answer(incoming: IncomingMessage, response: ServerResponse, url: URL): Promise<HttpReply> {
     // HEAD is GET without a body; node leaves the body out by itself.
     const method = incoming.method === 'HEAD' ? 'GET' : (incoming.method ?? 'GET');
     const found = table.find(method as 'GET', url.pathname);
     if (found === null) {
-      const allowed = [...verbs.entries()].filter(
-        ([path]) => table.find(firstVerb(verbs.get(path)), url.pathname)?.store?.path === path,
-      );
-      if (allowed.length === 0)
-        return reply(incoming, response, url.searchParams, {
-          status: 404,
-          text: `Invalid URL path: not a recognized HTTP API endpoint`,
-        });
-      const names = [...new Set(allowed.flatMap(([, set]) => [...set]))].join(',');
-      response.setHeader('Allow', names);
-      return reply(incoming, response, url.searchParams, {
-        status: 405,
-        text: `method ${incoming.method} not allowed`,
-      });
+      const names = allowed(url.pathname);
+      if (names.length === 0)
+        return { status: 404, text: 'Invalid URL path: not a recognized HTTP API endpoint\n' };
+      const headers = { Allow: ['OPTIONS', ...names].join(',') };
+      if (method === 'OPTIONS') return { text: '', headers };
+      return { status: 405, text: `method ${incoming.method} not allowed`, headers };
     }
     const gone = new AbortController();
     response.once('close', () => gone.abort(new Error('the client went away')));
-    const answer = await (found.store as HttpRoute).handle({
+    const request = requestOf({
+      incoming,
+      response,
+      url,
       params: found.params,
-      query: url.searchParams,
       signal: gone.signal,
-      json: () => readJson(incoming),
+      authorizer,
     });
-    reply(incoming, response, url.searchParams, answer);
+    return (found.store as HttpRoute).handle(request);
   }
 
+  return (incoming, response) => {
+    const url = urlOf(incoming);
+    const send = (reply: HttpReply): Promise<void> =>
+      sendReply(incoming, response, url?.searchParams ?? new URLSearchParams(), reply, defaultPolicy);
+    const serve = async (): Promise<void> => {
+      if (url === undefined) return send({ status: 400, text: 'Invalid URL' });
+      return send(await answer(incoming, response, url));
+    };
+    serve().catch((error: unknown) => {
+      // Who has gone needs no answer, and his going is no failure.
+      if (response.destroyed) return;
+      const cause = error instanceof FailedRead ? error.cause : error;
+      o.failed?.({ method: incoming.method ?? '', path: url?.pathname ?? '', error: cause });
+      void send(errorReply(error));
+    });
+  };
+}
+
+export async function openHttp(
+  o: ApiOptions & { readonly bind: HttpBind; readonly tls?: HttpTls },
+): Promise<HttpServer> {
+  return listen({ bind: o.bind, serve: createApi(o), ...(o.tls === undefined ? {} : { tls: o.tls }) });
+}
+
+/** Listens at one address. Throws what listening throws. */
+export async function listen(o: {
+  readonly bind: HttpBind;
+  readonly serve: RequestListener;
+  readonly tls?: HttpTls;
+}): Promise<HttpServer> {
+  const options = { maxHeaderSize: headerBytesMax };
+  const server = o.tls === undefined ? createServer(options, o.serve) : createSecure(o.tls, options, o.serve);
+  // Blocking queries are open for minutes; nothing but their own wait ends them.
+  server.requestTimeout = 0;
+  server.keepAliveTimeout = 120_000;
+
+  const at: ListenOptions = 'path' in o.bind ? { path: o.bind.path } : o.bind;
+  if ('path' in o.bind) await rm(o.bind.path, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(o.bind.port, o.bind.host, () => {
+    server.listen(at, () => {
       server.off('error', reject);
       resolve();
     });
   });
-  const { address, port } = server.address() as AddressInfo;
+  const bound = server.address() as AddressInfo | string;
   return {
-    address: { host: address, port },
+    address: typeof bound === 'string' ? { host: bound, port: 0 } : { host: bound.address, port: bound.port },
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeAllConnections();
@@ -137,83 +161,32 @@ export async function openHttp(o: {
   };
 }
 
-/** The blocking and consistency parameters every read takes. Throws HttpError 400 with the original's texts. */
-export function queryOptions(query: URLSearchParams): {
-  readonly minIndex: number;
-  readonly waitMs: number;
-  readonly stale: boolean;
-  readonly consistent: boolean;
-} {
-  const index = query.get('index') ?? '0';
-  if (!/^\d{1,15}$/.test(index)) throw new HttpError(400, 'Invalid index');
-  const wait = query.get('wait');
-  const waitMs = wait === null ? 0 : parseDuration(wait);
-  if (waitMs === undefined || waitMs < 0) throw new HttpError(400, 'Invalid wait time');
-  const stale = query.has('stale');
-  const consistent = query.has('consistent');
-  if (stale && consistent)
-    throw new HttpError(400, 'Cannot specify ?stale with ?consistent, conflicting semantics.');
-  return { minIndex: Number(index), waitMs, stale, consistent };
+function createSecure(
+  { identity, verifyIncoming }: HttpTls,
+  options: { readonly maxHeaderSize: number },
+  serve: RequestListener,
+): TlsServer {
+  let generation = identity.generation;
+  const server = createTlsServer(
+    {
+      ...options,
+      ...identity.serverOptions,
+      requestCert: verifyIncoming,
+      rejectUnauthorized: verifyIncoming,
+      minVersion: 'TLSv1.2',
+    },
+    serve,
+  );
+  // Before the handshake of the connection that comes in.
+  server.prependListener('connection', () => {
+    if (generation === identity.generation) return;
+    generation = identity.generation;
+    server.setSecureContext(identity.serverOptions);
+  });
+  return server;
 }
 
-function reply(
-  incoming: IncomingMessage,
-  response: ServerResponse,
-  query: URLSearchParams,
-  answer: HttpReply,
-): void {
-  if (response.headersSent || response.destroyed) return;
-  response.statusCode = answer.status ?? 200;
-  response.setHeader('Vary', 'Accept-Encoding');
-  response.setHeader('X-Consul-Default-Acl-Policy', 'allow');
-  if (answer.meta !== undefined) {
-    response.setHeader('X-Consul-Index', String(answer.meta.index));
-    response.setHeader('X-Consul-Knownleader', String(answer.meta.knownLeader));
-    response.setHeader('X-Consul-Lastcontact', String(Math.round(answer.meta.lastContactMs)));
-  }
-  let body = '';
-  if (answer.json !== undefined) {
-    response.setHeader('Content-Type', 'application/json');
-    const pretty = query.has('pretty');
-    body = JSON.stringify(answer.json, undefined, pretty ? 4 : undefined) + (pretty ? '\n' : '');
-  } else if (answer.go !== undefined) {
-    response.setHeader('Content-Type', 'application/json');
-    const pretty = query.has('pretty');
-    body = goJson(answer.go, { pretty }) + (pretty ? '\n' : '');
-  } else if (answer.text !== undefined) {
-    response.setHeader('Content-Type', answer.contentType ?? 'text/plain; charset=utf-8');
-    body = answer.text;
-  }
-  // A body we did not read must not be taken for the next request.
-  if (!incoming.complete) response.setHeader('Connection', 'close');
-  response.end(body);
-}
-
-function errorReply(error: unknown): HttpReply {
-  if (error instanceof HttpError) return { status: error.status, text: error.message };
-  const text = error instanceof Error ? error.message : String(error);
-  if (/Permission denied|ACL not found/.test(text)) return { status: 403, text };
-  return { status: 500, text, meta: { index: 1, knownLeader: false, lastContactMs: 0 } };
-}
-
-async function readJson(incoming: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > bodyBytesMax)
-      throw new HttpError(413, `Request body too large, max allowed ${bodyBytesMax} bytes`);
-    chunks.push(chunk);
-  }
-  const text = Buffer.concat(chunks).toString('utf8').trim();
-  if (text === '') return undefined;
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new HttpError(400, `Request decode failed: ${(error as Error).message}`);
-  }
-}
-
-function firstVerb(verbs: ReadonlySet<string> | undefined): 'GET' {
-  return [...(verbs ?? [])][0] as 'GET';
+function urlOf(incoming: IncomingMessage): URL | undefined {
+  // A second slash at the beginning would be read as a host.
+  return URL.parse(`http://agent${(incoming.url ?? '/').replace(/^\/+/, '/')}`) ?? undefined;
 }

@@ -1,6 +1,7 @@
 /**
  * answering.ts: the methods as peers see them: every endpoint, behind the same forwarding as our own questions.
  */
+import type { PeerIdentity } from '@fed/alpn-mux';
 import { binaryKeys } from '@fed/fsm';
 import { RpcRegistry } from '@fed/rpc';
 import type { Ask, Endpoint } from './ask.ts';
@@ -12,7 +13,9 @@ export function answering(endpoints: Readonly<Record<string, Endpoint>>, ask: As
       Object.keys(endpoints).map((method) => [
         method,
         {
-          handler: (args, { signal }) => ask(method, args, { signal }),
+          // main hands every connection over with the identity its certificate gave it
+          handler: (args, { signal, peer }) =>
+            ask(method, args, { signal, caller: peer as PeerIdentity | undefined }),
           binaryKeys,
           // Peers take a whole datacenter off their lists when this one stays unanswered.
           always: method === 'Status.Ping',

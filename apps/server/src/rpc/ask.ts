@@ -5,6 +5,7 @@
  * Lives here: whose question it is. Must not live here: answers (the endpoint files), connections (the pool).
  * Source: Consul agent/consul/rpc.go (ForwardRPC, forwardDC).
  */
+import type { PeerIdentity } from '@fed/alpn-mux';
 import type { Value } from '@fed/msgpack';
 import { RpcApplicationError } from '@fed/rpc';
 import { type Args, asArgs, text } from './args.ts';
@@ -12,6 +13,8 @@ import { type Args, asArgs, text } from './args.ts';
 export interface AskContext {
   /** Aborted when whoever asked has gone. */
   readonly signal: AbortSignal;
+  /** Who asked, when a certificate tells; absent for our own questions. */
+  readonly caller?: PeerIdentity | undefined;
 }
 
 export type Answer = (args: Args, context: AskContext) => Value | Promise<Value>;
@@ -31,6 +34,8 @@ export interface AskOptions {
   readonly datacenter: string;
   readonly primary: string;
   readonly endpoints: Readonly<Record<string, Endpoint>>;
+  /** The datacenter a caller came from, if it is another than ours. */
+  readonly cameFrom?: (caller: PeerIdentity | undefined) => string | undefined;
   /** Asks a server of another datacenter; rejects with an error whose message says why it cannot. */
   readonly abroad: (datacenter: string, method: string, args: Value, context: AskContext) => Promise<Value>;
 }
@@ -42,6 +47,13 @@ export function createAsk(o: AskOptions): Ask {
     const args = asArgs(body);
     const datacenter = owner(endpoint, args, o);
     if (datacenter === o.datacenter) return endpoint.answer(args, context);
+    // Who comes from abroad has chosen this datacenter himself. Sent on, a question that two servers each believe to be the
+    // other's would go round for ever; so one crossing is the limit, and it needs no mark that other programs would drop.
+    const from = o.cameFrom?.(context.caller);
+    if (from !== undefined)
+      throw new RpcApplicationError(
+        `No path to datacenter: ${method} for ${datacenter} came to ${o.datacenter} from ${from}, and is not sent on a second time`,
+      );
     // The primary's own methods are sent on under its name, whatever the caller wrote there.
     return o.abroad(
       datacenter,

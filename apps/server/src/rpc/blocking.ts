@@ -16,7 +16,7 @@ export interface BlockingOptions {
 
 const nanosPerMs = 1e6;
 
-/** Runs `read` until its index passes the caller's, and adds the meta keys to what it returned. */
+/** Runs `read` until its index passes the caller's, and adds the meta keys to what it returned, in the order Go writes them. */
 export async function blocking(
   o: BlockingOptions,
   args: Args,
@@ -36,12 +36,19 @@ export async function blocking(
       return { index, value: reply };
     },
   );
-  return {
+  const { leader, leaderAddress } = o.fsm.engine.leadership();
+  return inOrder({
     ...value,
     ConsistencyLevel: '',
     Index: index,
-    KnownLeader: true,
+    KnownLeader: leader || leaderAddress !== undefined,
     LastContact: 0,
-    NotModified: false,
-  };
+    NotModified: value['NotModified'] ?? false,
+  });
+}
+
+function inOrder(reply: { readonly [key: string]: Value }): Value {
+  const sorted: { [key: string]: Value } = {};
+  for (const key of Object.keys(reply).sort()) sorted[key] = reply[key] as Value;
+  return sorted;
 }

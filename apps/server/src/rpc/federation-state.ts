@@ -9,17 +9,19 @@ import { RpcApplicationError } from '@fed/rpc';
 import { type Args, asArgs, text } from './args.ts';
 import type { Endpoint } from './ask.ts';
 import { type BlockingOptions, blocking } from './blocking.ts';
+import type { Callers } from './callers.ts';
 
 export interface FederationStateOptions extends BlockingOptions {
   readonly fsm: Pick<Fsm, 'query' | 'engine' | 'apply'>;
   readonly wallMs: () => number;
+  readonly callers: Callers;
 }
 
 export function federationStateEndpoints(o: FederationStateOptions): Readonly<Record<string, Endpoint>> {
   return {
     'FederationState.Apply': {
       belongs: 'primary',
-      answer: async (args) => {
+      answer: async (args, { caller }) => {
         const state = args['State'] ?? null;
         const row = state === null ? {} : asArgs(state);
         if (text(row, 'Datacenter') === '')
@@ -27,6 +29,7 @@ export function federationStateEndpoints(o: FederationStateOptions): Readonly<Re
         const op = text(args, 'Op');
         if (op !== 'upsert' && op !== 'delete')
           throw new RpcApplicationError(`Invalid federation state operation: ${op}`);
+        o.callers.mustSpeakFor(text(row, 'Datacenter'), caller, 'the federation state');
         await o.fsm.apply(command(op, stamped(row, o.wallMs())));
         // The original's state machine returns no value for a delete, which reads as false.
         return op === 'upsert';
