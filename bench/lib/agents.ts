@@ -26,7 +26,13 @@ export async function openOurs(folder: string): Promise<AgentProcess> {
     void execFileSync(process.execPath, [serverCli, ...args], { cwd: folder });
   fed('tls', 'ca', 'create');
   fed('tls', 'cert', 'create', '--server', '--dc', 'dc1', '--node', 'n1');
-  const [server, serf_lan, serf_wan, http, grpc] = (await ports(5)) as [number, number, number, number, number];
+  const [server, serf_lan, serf_wan, http, grpc] = (await ports(5)) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   const file = write(folder, {
     ...common(folder),
     ca_file: join(folder, 'consul-agent-ca.pem'),
@@ -67,7 +73,12 @@ function write(folder: string, config: object): string {
   return file;
 }
 
-async function started(port: number, command: string, args: readonly string[], cwd: string): Promise<AgentProcess> {
+async function started(
+  port: number,
+  command: string,
+  args: readonly string[],
+  cwd: string,
+): Promise<AgentProcess> {
   const child: ChildProcess = spawn(command, args, { cwd, stdio: ['ignore', 'ignore', 'inherit'] });
   const ended = once(child, 'exit');
   const url = `http://${host}:${port}`;

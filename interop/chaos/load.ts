@@ -1,0 +1,70 @@
+/**
+ * load.ts: somebody who reads all the time, and remembers how every read went.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+
+export interface Read {
+  /** On the clock of `performance`. */
+  readonly began: number;
+  readonly tookMs: number;
+  /** Undefined: it was answered. */
+  readonly error: string | undefined;
+}
+
+/** Between the end of a read and the next of the same reader. */
+const pauseMs = 10;
+
+export class Load implements AsyncDisposable {
+  readonly reads: Read[] = [];
+  readonly #stop = new AbortController();
+  readonly #running: Promise<unknown>;
+
+  /** `readers` of them, each one read at a time. */
+  constructor(read: () => Promise<unknown>, readers = 1) {
+    this.#running = Promise.all(Array.from({ length: readers }, () => this.#loop(read)));
+  }
+
+  /** No new ones; resolves when those under way have ended. */
+  async stop(): Promise<readonly Read[]> {
+    this.#stop.abort();
+    await this.#running;
+    return this.reads;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #loop(read: () => Promise<unknown>): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const began = performance.now();
+      let error: string | undefined;
+      try {
+        await read();
+      } catch (cause) {
+        error = (cause as Error).message;
+      }
+      this.reads.push({ began, tookMs: performance.now() - began, error });
+      await pause(pauseMs, undefined, { signal: this.#stop.signal }).catch(() => {});
+    }
+  }
+}
+
+export const failed = (reads: readonly Read[]): readonly Read[] =>
+  reads.filter(({ error }) => error !== undefined);
+export const answered = (reads: readonly Read[]): readonly Read[] =>
+  reads.filter(({ error }) => error === undefined);
+
+export function quantileMs(reads: readonly Read[], q: number): number {
+  const took = reads.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
+  return took[Math.min(took.length - 1, Math.floor(took.length * q))] ?? 0;
+}
+
+export const longestMs = (reads: readonly Read[]): number =>
+  Math.max(0, ...reads.map(({ tookMs }) => tookMs));
+
+/** From `since` until the end of the first read answered that began after it; undefined while there is none. */
+export function recoveredMs(reads: readonly Read[], since: number): number | undefined {
+  const first = answered(reads).find(({ began }) => began >= since);
+  return first && first.began + first.tookMs - since;
+}

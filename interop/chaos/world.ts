@@ -1,0 +1,255 @@
+/**
+ * world.ts: a federation whose datacenters can reach each other's gateways and nothing else.
+ *
+ * dc1 is the primary and has two gateways; the others have one. All servers have one private address, all are called n1
+ * within their datacenter, and a secondary knows of the world outside what a file tells it.
+ * Lives here: certificates, configuration, starting and asking. Must not live here: expectations (chaos.test.ts).
+ */
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fedCli, gatewayCli } from '@fed/tooling/federation';
+import { TempFolder } from '../lib/temp-folder.ts';
+import { until } from '../lib/until.ts';
+import { Network, privateAddress } from './network.ts';
+import { Program } from './program.ts';
+
+/** Another build may be tried by naming its cli.js. */
+const serverProgram = process.env['FED_SERVER_CLI'] ?? fedCli;
+const gatewayProgram = process.env['FED_GATEWAY_CLI'] ?? gatewayCli;
+
+export const datacenters = ['dc1', 'dc2', 'dc3'] as const;
+export type Datacenter = (typeof datacenters)[number];
+export const primary = 'dc1';
+
+const ports = { http: 8500, gateway: 8443, admin: 19_000 } as const;
+/** An answer that takes longer than this is none: well beyond every budget of ours. */
+const answerMs = 20_000;
+
+interface Gateway {
+  /** Its WAN address. Changed by whoever moves it. */
+  address: string;
+  program: Program | undefined;
+}
+
+interface Site {
+  readonly folder: string;
+  readonly gateways: readonly Gateway[];
+  server: Program | undefined;
+}
+
+interface FederationRow {
+  readonly servers: readonly { readonly name: string; readonly alive: boolean }[];
+  readonly route: { readonly text: string } | null;
+}
+
+export class World implements AsyncDisposable {
+  readonly network: Network;
+  readonly #sites: ReadonlyMap<Datacenter, Site>;
+  readonly #folder: TempFolder;
+  readonly #doors: string;
+
+  private constructor(network: Network, folder: TempFolder) {
+    this.network = network;
+    this.#folder = folder;
+    this.#doors = join(folder.path, 'primary-gateways');
+    const tls = join(folder.path, 'tls');
+    mkdirSync(tls);
+    const fed = (...args: string[]): void =>
+      void execFileSync(process.execPath, [serverProgram, ...args], { cwd: tls, stdio: 'ignore' });
+    fed('tls', 'ca', 'create');
+    const gossipKey = randomBytes(32).toString('base64');
+    this.#sites = new Map(
+      datacenters.map((datacenter) => {
+        fed('tls', 'cert', 'create', '--server', '--dc', datacenter, '--node', 'n1');
+        const site = join(folder.path, datacenter);
+        mkdirSync(site);
+        writeFileSync(join(site, 'server.json'), JSON.stringify(this.#config(datacenter, tls, gossipKey)));
+        const gateways = Array.from({ length: datacenter === primary ? 2 : 1 }, (_, at) => ({
+          address: network.publicAddress(datacenter, at + 1),
+          program: undefined,
+        }));
+        for (const { address } of gateways) network.own(datacenter, address, true);
+        return [datacenter, { folder: site, gateways, server: undefined }];
+      }),
+    );
+    this.tellDoors();
+  }
+
+  static async open(): Promise<World> {
+    const network = new Network(datacenters);
+    try {
+      return new World(network, await TempFolder.open());
+    } catch (cause) {
+      network[Symbol.dispose]();
+      throw cause;
+    }
+  }
+
+  site(datacenter: Datacenter): Site {
+    return this.#sites.get(datacenter) as Site;
+  }
+
+  /** Writes the primary's gateways into the file that the secondaries read again and again. */
+  tellDoors(): void {
+    const lines = this.site(primary).gateways.map(({ address }) => `${address}:${ports.gateway}\n`);
+    writeFileSync(`${this.#doors}.new`, lines.join(''));
+    renameSync(`${this.#doors}.new`, this.#doors);
+  }
+
+  startServer(datacenter: Datacenter): void {
+    const site = this.site(datacenter);
+    site.server = this.#start(datacenter, 'server', [
+      serverProgram,
+      'server',
+      '--config',
+      join(site.folder, 'server.json'),
+    ]);
+  }
+
+  startGateway(datacenter: Datacenter, which: number): void {
+    const gateway = this.#gateway(datacenter, which);
+    const control = this.network.controlAddress(datacenter);
+    gateway.program = this.#start(datacenter, `gateway${which}`, [
+      gatewayProgram,
+      '--expose-servers',
+      ...['--http-addr', `http://${control}:${ports.http}`],
+      ...['--proxy-id', `gateway${which}`],
+      ...['--address', `${privateAddress.gateways[which]}:${ports.gateway}`],
+      ...['--wan-address', `${gateway.address}:${ports.gateway}`],
+      ...['--admin-bind', `${control}:${ports.admin + which}`],
+      ...['--drain-time', '0s'],
+    ]);
+  }
+
+  /** Everything that does not run. */
+  startAll(): void {
+    for (const [datacenter, { server, gateways }] of this.#sites) {
+      if (server?.running !== true) this.startServer(datacenter);
+      for (const [which, { program }] of gateways.entries())
+        if (program?.running !== true) this.startGateway(datacenter, which);
+    }
+  }
+
+  /** Whatever was done to it is undone: no fault is left, everybody runs and finds everybody. */
+  async mend(timeoutMs: number): Promise<void> {
+    this.network.heal();
+    for (const program of this.programs()) if (program.running) program.thaw();
+    this.startAll();
+    await this.formed(timeoutMs);
+  }
+
+  /** Everybody sees everybody alive and all gateways passing, and reads everybody's catalog. */
+  async formed(timeoutMs: number): Promise<void> {
+    await until('the federation has formed', timeoutMs, async () => {
+      for (const from of datacenters) {
+        const rows = await this.federation(from);
+        for (const of of datacenters) {
+          if (of !== from && rows[of]?.servers.every(({ alive }) => alive) !== true) return false;
+          if ((await this.passingGateways(from, of)) !== this.site(of).gateways.length) return false;
+          if (!(await this.reads(from, of))) return false;
+        }
+      }
+      return true;
+    });
+  }
+
+  async federation(from: Datacenter): Promise<Readonly<Record<string, FederationRow>>> {
+    return await this.get(from, '/v1/agent/federation');
+  }
+
+  /** Gateways of `of` that `from` knows to be well. */
+  async passingGateways(from: Datacenter, of: Datacenter): Promise<number> {
+    const states = await this.get<
+      readonly {
+        readonly Datacenter: string;
+        readonly MeshGateways: readonly { readonly Checks: readonly { readonly Status: string }[] }[] | null;
+      }[]
+    >(from, '/v1/internal/federation-states');
+    const gateways = states.find((state) => state.Datacenter === of)?.MeshGateways ?? [];
+    return gateways.filter(({ Checks }) => Checks.every(({ Status }) => Status === 'passing')).length;
+  }
+
+  /** Whether `from` is told the nodes of `of`. Throws what the server says when it cannot. */
+  async reads(from: Datacenter, of: Datacenter): Promise<boolean> {
+    const nodes = await this.get<readonly { readonly Datacenter: string }[]>(
+      from,
+      `/v1/catalog/nodes?dc=${of}`,
+    );
+    return nodes.length === 1 && nodes[0]?.Datacenter === of;
+  }
+
+  async get<T>(datacenter: Datacenter, path: string): Promise<T> {
+    const url = `http://${this.network.controlAddress(datacenter)}:${ports.http}${path}`;
+    const response = await fetch(url, { signal: AbortSignal.timeout(answerMs) });
+    if (!response.ok) throw new Error((await response.text()).trim());
+    return (await response.json()) as T;
+  }
+
+  /** Whether a gateway listens, as it says itself. */
+  async isReady(datacenter: Datacenter, which: number): Promise<boolean> {
+    const url = `http://${this.network.controlAddress(datacenter)}:${ports.admin + which}/ready`;
+    return (await fetch(url, { signal: AbortSignal.timeout(answerMs) })).ok;
+  }
+
+  server(datacenter: Datacenter): Program {
+    return this.site(datacenter).server as Program;
+  }
+
+  gateway(datacenter: Datacenter, which = 0): Program {
+    return this.#gateway(datacenter, which).program as Program;
+  }
+
+  programs(): readonly Program[] {
+    return [...this.#sites.values()]
+      .flatMap(({ server, gateways }) => [server, ...gateways.map(({ program }) => program)])
+      .filter((program) => program !== undefined);
+  }
+
+  tails(): string {
+    return this.programs()
+      .map((program) => program.tail())
+      .join('\n');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.programs().map((program) => program[Symbol.asyncDispose]()));
+    this.network[Symbol.dispose]();
+    await this.#folder[Symbol.asyncDispose]();
+  }
+
+  #gateway(datacenter: Datacenter, which: number): Gateway {
+    return this.site(datacenter).gateways[which] as Gateway;
+  }
+
+  #start(datacenter: Datacenter, name: string, args: readonly string[]): Program {
+    const command = [...this.network.within(datacenter), process.execPath, ...args];
+    const logFile = join(this.site(datacenter).folder, `${name}.log`);
+    return new Program(`${datacenter} ${name}`, command, logFile);
+  }
+
+  #config(datacenter: Datacenter, tls: string, gossipKey: string): object {
+    return {
+      server: true,
+      bootstrap_expect: 1,
+      datacenter,
+      primary_datacenter: primary,
+      node_name: 'n1',
+      data_dir: join(this.#folder.path, datacenter, 'data'),
+      bind_addr: privateAddress.server,
+      client_addr: this.network.controlAddress(datacenter),
+      encrypt: gossipKey,
+      ca_file: join(tls, 'consul-agent-ca.pem'),
+      cert_file: join(tls, `${datacenter}-server-consul-0.pem`),
+      key_file: join(tls, `${datacenter}-server-consul-0-key.pem`),
+      verify_incoming: true,
+      verify_outgoing: true,
+      verify_server_hostname: true,
+      connect: { enabled: true, enable_mesh_gateway_wan_federation: true },
+      ...(datacenter === primary
+        ? {}
+        : { primary_gateways: [`file:${this.#doors}`], primary_gateways_interval: '1s' }),
+    };
+  }
+}
