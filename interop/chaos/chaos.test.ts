@@ -149,13 +149,13 @@ describe('when something fails', () => {
 
   test('black-holed datacenter: local reads and memory do not feel it', { timeout: 180_000 }, async () => {
     const story = 'black-holed datacenter';
+    await using others = reader('dc1', 'dc2', 2);
     const calm = await quietestP99Ms('dc1');
     const rss = world.server('dc1').rssMiB();
     world.network.isolate('dc3');
     const began = performance.now();
     await using there = reader('dc1', 'dc3', 8);
     await using back = reader('dc3', 'dc1', 8);
-    await using others = reader('dc1', 'dc2', 2);
     await pause(15_000);
     const meanwhile = await quietestP99Ms('dc1');
     await pause(5_000);
