@@ -22,10 +22,14 @@ import type { Value } from '@fed/msgpack';
 import type { Args } from '../rpc/args.ts';
 import { type Asking, type AskingOptions, asking } from './asking.ts';
 import { get, goBool } from './parameters.ts';
+import { rowList, rowTexts } from './row-texts.ts';
 import { HttpError, type HttpReply, type HttpRequest, type HttpRoute } from './server.ts';
 
 /** Catalog and health show a nil list as []; federation states show what they hold. */
 const emptyLists = { emptyLists: true };
+const nodeTexts = rowTexts<NodeRow>((row) => nodeJson(row));
+const checkTexts = rowTexts<CheckRow>((row) => checkJson(row, emptyLists));
+const instanceTexts = rowTexts<CheckServiceNode>((row) => checkServiceNodeJson(row, emptyLists));
 
 export function readRoutes(o: AskingOptions): readonly HttpRoute[] {
   const reads = asking(o);
@@ -54,7 +58,7 @@ function catalogRoutes(reads: Asking): readonly HttpRoute[] {
     })),
     get('/v1/catalog/nodes', async (request) => {
       const { value, meta } = await reads.consistently(request, 'Catalog.ListNodes');
-      return { go: rows<NodeRow>(value['Nodes']).map((row) => nodeJson(row)), meta };
+      return { rows: rowList(rows<NodeRow>(value['Nodes']), nodeTexts), meta };
     }),
     get('/v1/catalog/services', async (request) => {
       const { value, meta } = await reads.consistently(request, 'Catalog.ListServices');
@@ -96,13 +100,13 @@ function healthRoutes(reads: Asking): readonly HttpRoute[] {
     });
     const found = rows<CheckServiceNode>(value['Nodes']);
     const shown = passing ? found.filter(isPassing) : found;
-    return { go: shown.map((row) => checkServiceNodeJson(row, emptyLists)), meta };
+    return { rows: rowList(shown, instanceTexts), meta };
   };
   const checks =
     (method: string, key: string, what: string) =>
     async (request: HttpRequest): Promise<HttpReply> => {
       const { value, meta } = await reads.consistently(request, method, { [key]: name(request, what) });
-      return { go: rows<CheckRow>(value['HealthChecks']).map((row) => checkJson(row, emptyLists)), meta };
+      return { rows: rowList(rows<CheckRow>(value['HealthChecks']), checkTexts), meta };
     };
   return [
     get('/v1/health/service/*', (request) => instances(request, {})),

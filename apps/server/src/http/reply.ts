@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { goJson, type JsonValue } from '@fed/fsm';
+import type { RowList } from './row-texts.ts';
 
 export interface QueryMeta {
   readonly index: number;
@@ -22,6 +23,8 @@ export interface HttpReply {
   readonly json?: unknown;
   /** Rows and the like, printed as Go prints them. */
   readonly go?: JsonValue;
+  /** The same for a list of rows from the store. */
+  readonly rows?: RowList;
   readonly text?: string;
   readonly bytes?: Uint8Array;
   readonly contentType?: string;
@@ -68,8 +71,9 @@ export async function sendReply(
   if (contentType !== undefined) response.setHeader('Content-Type', contentType);
   // A body we did not read must not be taken for the next request.
   if (!incoming.complete) response.setHeader('Connection', 'close');
-  // Bytes are compressed already, or not for a browser.
-  if (typeof body !== 'string' || Buffer.byteLength(body) < gzipBytesMin || !acceptsGzip(incoming)) {
+  // Bytes of another kind are compressed already.
+  const text = typeof body === 'string' || reply.rows !== undefined;
+  if (!text || Buffer.byteLength(body) < gzipBytesMin || !acceptsGzip(incoming)) {
     response.end(body);
     return;
   }
@@ -104,6 +108,11 @@ function rendered(
   if (reply.json !== undefined)
     return {
       body: JSON.stringify(reply.json, undefined, pretty ? 4 : undefined) + ending,
+      contentType: json,
+    };
+  if (reply.rows !== undefined)
+    return {
+      body: pretty ? goJson(reply.rows.pretty(), { pretty }) + ending : reply.rows.bytes(),
       contentType: json,
     };
   if (reply.go !== undefined) return { body: goJson(reply.go, { pretty }) + ending, contentType: json };
