@@ -176,10 +176,13 @@ async function memoryPerThousandServices(): Promise<number> {
 /** Ten waiters for each of a thousand services; writes touch one service at a time. */
 async function parkedQueries() {
   await using fsm = await filled(1000);
-  const stop = new AbortController();
+  /** One per waiter, as every HTTP request has its own. */
+  const stops = new Set<AbortController>();
   let woken: () => void = () => {};
   const park = (service: string): void => {
     const minIndex = fsm.store.checkServiceNodes(service).index;
+    const stop = new AbortController();
+    stops.add(stop);
     fsm
       .query({ minIndex, waitMs: 600_000, signal: stop.signal }, (store) => {
         const { index, rows } = store.checkServiceNodes(service);
@@ -187,6 +190,7 @@ async function parkedQueries() {
       })
       .then(
         () => {
+          stops.delete(stop);
           woken();
           park(service);
         },
@@ -215,7 +219,7 @@ async function parkedQueries() {
     wakeMs.push(performance.now() - began);
   }
   woken = () => {};
-  stop.abort();
+  for (const stop of stops) stop.abort();
   return {
     bytesEach: Math.round((after - before) / waiters),
     wake: percentiles(wakeMs),

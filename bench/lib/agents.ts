@@ -12,6 +12,8 @@ import { fedCli } from '@fed/tooling/federation';
 
 const host = '127.0.0.1';
 const upMs = 30_000;
+/** A port that was free a moment ago may be taken by the time it is wanted. */
+const triesMax = 3;
 /** Another build of our server may be tried by naming its cli.js. */
 const serverCli = process.env['FED_SERVER_CLI'] ?? fedCli;
 
@@ -21,38 +23,47 @@ export interface AgentProcess extends AsyncDisposable {
 }
 
 export async function openOurs(folder: string): Promise<AgentProcess> {
-  mkdirSync(folder);
+  mkdirSync(folder, { recursive: true });
   const fed = (...args: string[]): void =>
     void execFileSync(process.execPath, [serverCli, ...args], { cwd: folder });
   fed('tls', 'ca', 'create');
   fed('tls', 'cert', 'create', '--server', '--dc', 'dc1', '--node', 'n1');
-  const [server, serf_lan, serf_wan, http, grpc] = (await ports(5)) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const file = write(folder, {
-    ...common(folder),
-    ca_file: join(folder, 'consul-agent-ca.pem'),
-    cert_file: join(folder, 'dc1-server-consul-0.pem'),
-    key_file: join(folder, 'dc1-server-consul-0-key.pem'),
-    connect: { enabled: true, enable_mesh_gateway_wan_federation: true },
-    ports: { server, serf_lan, serf_wan, http, grpc },
+  return withPorts(5, ([server, serf_lan, serf_wan, http, grpc]) => {
+    const file = write(folder, {
+      ...common(folder),
+      ca_file: join(folder, 'consul-agent-ca.pem'),
+      cert_file: join(folder, 'dc1-server-consul-0.pem'),
+      key_file: join(folder, 'dc1-server-consul-0-key.pem'),
+      connect: { enabled: true, enable_mesh_gateway_wan_federation: true },
+      ports: { server, serf_lan, serf_wan, http, grpc },
+    });
+    return started(http as number, process.execPath, [serverCli, 'server', '--config', file], folder);
   });
-  return started(http, process.execPath, [serverCli, 'server', '--config', file], folder);
 }
 
 export async function openConsul(program: string, folder: string): Promise<AgentProcess> {
-  mkdirSync(folder);
-  const [server, serf_lan, serf_wan, http] = (await ports(4)) as [number, number, number, number];
-  const file = write(folder, {
-    ...common(folder),
-    disable_update_check: true,
-    ports: { server, serf_lan, serf_wan, http, grpc: -1, grpc_tls: -1, dns: -1, https: -1 },
+  mkdirSync(folder, { recursive: true });
+  return withPorts(4, ([server, serf_lan, serf_wan, http]) => {
+    const file = write(folder, {
+      ...common(folder),
+      disable_update_check: true,
+      ports: { server, serf_lan, serf_wan, http, grpc: -1, grpc_tls: -1, dns: -1, https: -1 },
+    });
+    return started(http as number, program, ['agent', `-config-file=${file}`], folder);
   });
-  return started(http, program, ['agent', `-config-file=${file}`], folder);
+}
+
+async function withPorts(
+  count: number,
+  start: (ports: readonly number[]) => Promise<AgentProcess>,
+): Promise<AgentProcess> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await start(await ports(count));
+    } catch (error) {
+      if (tries === triesMax) throw error;
+    }
+  }
 }
 
 function common(folder: string) {
