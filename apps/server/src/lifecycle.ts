@@ -1,9 +1,30 @@
 /**
- * lifecycle.ts: how a server is told to stop, says goodbye, and takes new certificates.
+ * lifecycle.ts: how a server says that it is up, is told to stop, says goodbye, and takes new certificates.
  */
 import type { Serf } from '@fed/serf';
 import type { StopReason } from './commands/server-command.ts';
+import type { Config } from './config/config.ts';
 import type { Log } from './log.ts';
+
+type Address = { readonly host: string; readonly port: number };
+
+/** A line for the log, and one for whoever started it. */
+export function tellUp(
+  log: Log,
+  at: {
+    readonly config: Config;
+    readonly http: readonly string[];
+    readonly grpc: Address;
+    readonly server: Address;
+  },
+): void {
+  const { datacenter, nodeName: node } = at.config;
+  const { http, grpc, server } = at;
+  log.info({ room: 'server', datacenter, node, http, grpc, server }, 'up');
+  process.stdout.write(
+    `server ${node} of ${datacenter} is up: HTTP ${http.join(' and ')}, server port ${server.port}\n`,
+  );
+}
 
 /** Resolves with the reason once the signal aborts. */
 export function stopped(signal: AbortSignal): Promise<StopReason> {

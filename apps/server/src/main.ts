@@ -6,12 +6,10 @@
  * Must not live here: decisions. An `if` in this file is a function missing from a package.
  */
 import { join } from 'node:path';
-import { alpn, createGatewayDialer, openFrontDoor, TlsIdentity, typeBytes, wanName } from '@fed/alpn-mux';
+import { createGatewayDialer, TlsIdentity } from '@fed/alpn-mux';
 import { embeddedLog, openFsm } from '@fed/fsm';
-import { createLocator, openDiscovery } from '@fed/gateway-locator';
-import { openUdpTcpTransport } from '@fed/memberlist';
-import { openRpcPool, serveMulti, serveSingle } from '@fed/rpc';
-import { openSerf } from '@fed/serf';
+import { createLocator } from '@fed/gateway-locator';
+import { openRpcPool } from '@fed/rpc';
 import { openWanfedTransport } from '@fed/wanfed-transport';
 import { openXdsServer } from '@fed/xds';
 import { abroadPool, createAbroad } from './abroad.ts';
@@ -22,59 +20,33 @@ import { Agent } from './agent/agent.ts';
 import { probeNetwork } from './agent/probe.ts';
 import { aroundEndpoints } from './around-endpoints.ts';
 import { binding } from './binding.ts';
-import { catalogWriteEndpoints } from './catalog-writes/endpoints.ts';
 import type { StopReason } from './commands/server-command.ts';
 import type { Config } from './config/config.ts';
 import { Authority } from './connect-ca/authority.ts';
 import { dialAbroad } from './dial-abroad.ts';
 import { dialRpc } from './dial-rpc.ts';
 import { ForeignConnections } from './foreign-connections.ts';
-import { GatewayNews, tellGateways } from './gateway-news.ts';
 import { watchGateways } from './gateway-worlds.ts';
-import { lanGossip, lanSerf, ring, wanGossip, wanSerf } from './gossip-config.ts';
-import { agentRoutes } from './http/agent.ts';
-import { catalogWriteRoutes } from './http/catalog-writes.ts';
 import { openListeners } from './http/listeners.ts';
-import { meshRoutes } from './http/mesh.ts';
-import { operatorRoutes } from './http/operator.ts';
-import { readRoutes } from './http/reads.ts';
+import { serverRoutes } from './http/routes.ts';
 import { createApi } from './http/server.ts';
-import { snapshotRoutes } from './http/snapshot.ts';
 import { readIdentity, readNodeId, usingDataDir } from './identity.ts';
 import { openLeaderDuties } from './leader.ts';
-import { leaveIfAsked, onHangup, stopped } from './lifecycle.ts';
-import { discoveryReports, type Log, logEvents, roomLog, tellFailedRequest, tellHealth } from './log.ts';
+import { leaveIfAsked, onHangup, stopped, tellUp } from './lifecycle.ts';
+import { openLocatorNews } from './locator-news.ts';
+import { type Log, logEvents, roomLog, tellFailedRequest, tellHealth } from './log.ts';
+import { openLanPool, openWanPool, openWanSockets } from './pools.ts';
 import { Reach } from './reach.ts';
 import { Router } from './router.ts';
 import { openRouterHealth, pingMsMax } from './router-health.ts';
 import { answering } from './rpc/answering.ts';
 import { createAsk } from './rpc/ask.ts';
 import { Callers } from './rpc/callers.ts';
-import { catalogEndpoints } from './rpc/catalog.ts';
-import { configEntryEndpoints } from './rpc/config-entry.ts';
-import { connectCaEndpoints } from './rpc/connect-ca.ts';
-import { coordinateEndpoints } from './rpc/coordinate.ts';
-import { federationStateEndpoints } from './rpc/federation-state.ts';
-import { intentionEndpoints } from './rpc/intention.ts';
-import { internalEndpoints } from './rpc/internal.ts';
-import { statusEndpoints } from './rpc/status.ts';
+import { serverEndpoints } from './rpc/endpoints.ts';
 import { ownNode } from './self-rows.ts';
-import { takePlace } from './snapshot/take-place.ts';
-import { serverTags } from './tags.ts';
-import { buildTag, version } from './version.ts';
-import { federationView, metricsView, type Rooms, selfView } from './views.ts';
-import {
-  followMembers,
-  followRoutes,
-  forceLeave,
-  logFailedMeeting,
-  logMeeting,
-  meet,
-  meetAgain,
-  nearestFirst,
-  refuseOtherDatacenters,
-  refuseStrangers,
-} from './wan-members.ts';
+import { openServerDoor } from './server-door.ts';
+import type { Rooms } from './views.ts';
+import { followMembers, followRoutes, logFailedMeeting, logMeeting, meet, meetAgain } from './wan-members.ts';
 import type { World } from './world.ts';
 
 export interface Stop {
@@ -121,21 +93,16 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
   const authority = new Authority({ datacenter, primary, fsm, maker: { randomBytes, now: wallMs } });
   const own = processToken(randomBytes);
   const access = new Access({ ...config.acl, tokens: [...config.acl.tokens, own] });
-  const answers = {
-    ...statusEndpoints({ address: serverAddress, fsm }),
-    ...catalogEndpoints({
-      ...config,
-      fsm,
-      datacenters: () => nearestFirst(datacenter, router.datacenters()),
-    }),
-    ...federationStateEndpoints({ ...config, fsm, wallMs, callers }),
-    ...internalEndpoints({ ...config, fsm }),
-    ...connectCaEndpoints({ ...config, fsm, authority, callers }),
-    ...configEntryEndpoints({ ...config, fsm }),
-    ...intentionEndpoints({ ...config, fsm }),
-    ...coordinateEndpoints({ ...config, fsm, wan: () => wanPool }),
-    ...catalogWriteEndpoints({ datacenter, fsm }),
-  };
+  const answers = serverEndpoints({
+    config,
+    serverAddress,
+    fsm,
+    router,
+    callers,
+    authority,
+    wan: () => wanPool,
+    wallMs,
+  });
   const endpoints = aroundEndpoints(answers, { access, datacenter, fsm });
   const ask = createAsk({
     datacenter,
@@ -156,10 +123,7 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
   const askPrimary = askingAs(primary === datacenter ? own.secret : config.acl.ownSecret, ask);
 
   // The pools: our own datacenter directly, the others through gateways.
-  const wanBind = { host: config.bindHost, port: config.wanPort };
-  const home = await binding('ports.serf_wan', wanBind, () =>
-    openUdpTcpTransport({ ...wanBind, advertise: { host: config.advertiseWanHost } }),
-  );
+  const home = await openWanSockets(config);
   const transport = await openWanfedTransport({
     datacenter,
     home,
@@ -168,80 +132,19 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
     dial: (o) => abroadDialer.dial(o),
     log: room('wanfed'),
   });
-  await using wanPool = await openSerf({
-    name: wanName(config.nodeName, datacenter),
-    tags: serverTags({
-      datacenter,
-      nodeId: self.ID,
-      serverPort: config.serverPort,
-      build: buildTag,
-      tls: true,
-    }),
+  await using wanPool = await openWanPool({
+    config,
+    world,
+    nodeId: self.ID,
     transport,
-    keyring: ring(config),
-    memberlist: wanGossip(config),
-    config: wanSerf(config),
-    refuseMember: refuseStrangers,
     onEvent: (event) => followMembers(event, router, pool),
-    clock,
-    rng,
-    randomBytes,
     log: room('serf.wan'),
   });
-  const lanBind = { host: config.bindHost, port: config.lanPort };
-  const lanTransport = await binding('ports.serf_lan', lanBind, () =>
-    openUdpTcpTransport({ ...lanBind, advertise: { host: config.advertiseHost } }),
-  );
-  await using lanPool = await openSerf({
-    name: config.nodeName,
-    tags: serverTags({
-      datacenter,
-      nodeId: self.ID,
-      serverPort: config.serverPort,
-      build: buildTag,
-      tls: true,
-      wanJoinPort: config.wanPort,
-    }),
-    transport: lanTransport,
-    keyring: ring(config),
-    memberlist: lanGossip(config),
-    config: lanSerf(config),
-    refuseMember: refuseOtherDatacenters(datacenter),
-    clock,
-    rng,
-    randomBytes,
-    log: room('serf.lan'),
-  });
+  await using lanPool = await openLanPool({ config, world, nodeId: self.ID, log: room('serf.lan') });
 
-  // One port for all who come: type byte, or TLS with ALPN.
+  // One port for all who come.
   const foreign = new ForeignConnections(datacenter, wallMs);
-  const serverBind = { host: config.bindHost, port: config.serverPort };
-  const openDoor = () =>
-    openFrontDoor({
-      bind: serverBind,
-      tls,
-      policy: config.tls,
-      domain,
-      handshakeTimeoutMs: config.handshakeTimeoutMs,
-      perClientConnectionsMax: config.connsPerClientMax,
-      onRefused: (refusal) => log.warn({ room: 'door', ...refusal }, refusal.detail),
-      clock,
-      alpn: {
-        [alpn.rpcMulti]: foreign.noting((conn) =>
-          serveMulti(conn.stream, registry, { peer: conn.peer, clock }),
-        ),
-        [alpn.rpcSingle]: foreign.noting((conn) =>
-          serveSingle(conn.stream, registry, { peer: conn.peer, clock }),
-        ),
-        [alpn.wanGossipPacket]: foreign.noting((conn) => transport.ingestPackets(conn)),
-        [alpn.wanGossipStream]: foreign.noting((conn) => transport.ingestStream(conn)),
-      },
-      typeBytes: {
-        [typeBytes.rpc]: (conn) => serveSingle(conn.stream, registry, { peer: conn.peer, clock }),
-        [typeBytes.rpcMulti]: (conn) => serveMulti(conn.stream, registry, { peer: conn.peer, clock }),
-      },
-    });
-  await using door = await binding('ports.server', serverBind, openDoor);
+  await using door = await openServerDoor({ config, tls, registry, transport, foreign, clock, log });
 
   // Here the strip closes, and here alone. Routes come from state, state from replication, replication from RPC, RPC
   // from members, members from gossip, and gossip from routes: none of these rooms has heard of the next.
@@ -281,32 +184,7 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
   );
   using _reachable = locator.onReachable(() => duties.wake());
   using _lost = wanPool.events((event) => meetAgain(event, { datacenter, router, reach }));
-  const news = new GatewayNews({ primary, locator });
-  using _news = wanPool.events((event) => news.event(event));
-  news.members(wanPool.members());
-  using _telling = tellGateways({
-    datacenter,
-    primary,
-    fsm,
-    pool: wanPool,
-    failed: (err) => log.warn({ room: 'wan', err }, 'could not tell our gateways over gossip'),
-  });
-  using _known = fsm.watch(
-    (store) => store.federationStates().rows,
-    (states) => locator.hear({ kind: 'states', states }),
-  );
-  using _own = fsm.watch(
-    (store) => store.serviceKind('mesh-gateway').rows,
-    (gateways) => locator.hear({ kind: 'localGateways', gateways }),
-  );
-  await using _found = openDiscovery({
-    entries: config.primaryGateways,
-    intervalMs: config.primaryGatewaysIntervalMs,
-    clock,
-    rng,
-    onAddresses: (addresses) => locator.hear({ kind: 'fallbacks', addresses }),
-    onEntry: discoveryReports(log),
-  });
+  await using _news = openLocatorNews({ config, world, fsm, locator, wan: wanPool, log });
   if (primary !== datacenter) reach.want(primary);
 
   // For gateways and for people.
@@ -338,7 +216,7 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
     reach,
     wallMs,
     serverAddress,
-    nodeId: self.ID,
+    self,
     wan: wanPool,
     lan: lanPool,
     grpcPort: xds.address.port,
@@ -348,58 +226,19 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
     authorizer: (secret) => access.authorizer(secret),
     defaultPolicy: access.defaultPolicy,
     failed: (request) => tellFailedRequest(log, request),
-    routes: [
-      ...readRoutes({ datacenter, nodeName: config.nodeName, ask }),
-      ...catalogWriteRoutes({ datacenter, ask }),
-      ...meshRoutes({ datacenter, nodeName: config.nodeName, ask }),
-      ...operatorRoutes({
-        datacenter,
-        nodeName: config.nodeName,
-        nodeId: self.ID,
-        address: serverAddress,
-        version,
-        since: new Date(wallMs()).toISOString(),
-        log: () => ({ ...fsm.engine.leadership(), ...fsm.engine.stats() }),
-      }),
-      ...snapshotRoutes({
-        datacenter,
-        fsm,
-        server: { id: self.ID, address: serverAddress },
-        wallMs,
-        restored: () => takePlace({ fsm, self, serverPort: config.serverPort, agent }),
-      }),
-      ...agentRoutes({
-        datacenter,
-        nodeName: config.nodeName,
-        agent,
-        members: (wanToo) => (wanToo ? wanPool : lanPool).members(),
-        self: () => selfView(rooms),
-        metrics: () => metricsView(rooms),
-        federation: () => federationView(rooms),
-        foreignConnections: () => ({ ...foreign.report(), gossipPort: transport.stats().home }),
-        leave: () => stop.request({ leave: true, why: 'asked over HTTP' }),
-        forceLeave: (name, o) => forceLeave(o.wan ? wanPool : lanPool, name, o.prune),
-        reload,
-      }),
-    ],
+    routes: serverRoutes({
+      rooms,
+      ask,
+      agent,
+      foreign,
+      leave: () => stop.request({ leave: true, why: 'asked over HTTP' }),
+      reload,
+    }),
   });
   await using http = await openListeners({ config, identity: tls, serve: api });
   using _hangup = onHangup(reload, log);
 
-  log.info(
-    {
-      room: 'server',
-      datacenter,
-      node: config.nodeName,
-      http: http.urls,
-      grpc: xds.address,
-      server: door.address,
-    },
-    'up',
-  );
-  process.stdout.write(
-    `server ${config.nodeName} of ${datacenter} is up: HTTP ${http.urls.join(' and ')}, server port ${door.address.port}\n`,
-  );
+  tellUp(log, { config, http: http.urls, grpc: xds.address, server: door.address });
 
   const reason = await stopped(stop.signal);
   log.info({ room: 'server', ...reason }, 'stopping');

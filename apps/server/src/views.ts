@@ -4,7 +4,7 @@
  * Lives here: shapes of answers, nothing secret in them. Must not live here: how the numbers come about.
  */
 import type { FrontDoor } from '@fed/alpn-mux';
-import { type Fsm, goDuration } from '@fed/fsm';
+import { type Fsm, goDuration, type NodeRow } from '@fed/fsm';
 import type { Locator } from '@fed/gateway-locator';
 import { goTimeToUnixMs } from '@fed/msgpack';
 import type { RpcPool } from '@fed/rpc';
@@ -18,7 +18,8 @@ import { buildTag, version } from './version.ts';
 
 export interface Rooms {
   readonly config: Config;
-  readonly nodeId: string;
+  /** This server's own row. */
+  readonly self: NodeRow;
   readonly fsm: Fsm;
   readonly router: Router;
   readonly locator: Locator;
@@ -41,7 +42,7 @@ export function selfView(r: Rooms): unknown {
       Datacenter: config.datacenter,
       PrimaryDatacenter: config.primary,
       NodeName: config.nodeName,
-      NodeID: r.nodeId,
+      NodeID: r.self.ID,
       Server: true,
       Revision: '',
       Version: version,

@@ -1,0 +1,69 @@
+/**
+ * routes.ts: every path this server answers over HTTP, in one table.
+ *
+ * Must not live here: an answer (the files beside this one), listening (listeners.ts).
+ */
+import type { Agent } from '../agent/agent.ts';
+import type { ForeignConnections } from '../foreign-connections.ts';
+import type { Ask } from '../rpc/ask.ts';
+import { takePlace } from '../snapshot/take-place.ts';
+import { version } from '../version.ts';
+import { federationView, metricsView, type Rooms, selfView } from '../views.ts';
+import { forceLeave } from '../wan-members.ts';
+import { agentRoutes } from './agent.ts';
+import { catalogWriteRoutes } from './catalog-writes.ts';
+import { meshRoutes } from './mesh.ts';
+import { operatorRoutes } from './operator.ts';
+import { readRoutes } from './reads.ts';
+import type { HttpRoute } from './server.ts';
+import { snapshotRoutes } from './snapshot.ts';
+
+export interface RoutesOptions {
+  readonly rooms: Rooms;
+  readonly ask: Ask;
+  readonly agent: Agent;
+  readonly foreign: ForeignConnections;
+  /** Says goodbye and ends the process. */
+  readonly leave: () => void;
+  readonly reload: () => void;
+}
+
+export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {
+  const { rooms, ask, agent, foreign } = o;
+  const { config, fsm, self, serverAddress, wallMs, wan, lan } = rooms;
+  const { datacenter, nodeName } = config;
+  return [
+    ...readRoutes({ datacenter, nodeName, ask }),
+    ...catalogWriteRoutes({ datacenter, ask }),
+    ...meshRoutes({ datacenter, nodeName, ask }),
+    ...operatorRoutes({
+      datacenter,
+      nodeName,
+      nodeId: self.ID,
+      address: serverAddress,
+      version,
+      since: new Date(wallMs()).toISOString(),
+      log: () => ({ ...fsm.engine.leadership(), ...fsm.engine.stats() }),
+    }),
+    ...snapshotRoutes({
+      datacenter,
+      fsm,
+      server: { id: self.ID, address: serverAddress },
+      wallMs,
+      restored: () => takePlace({ fsm, self, serverPort: config.serverPort, agent }),
+    }),
+    ...agentRoutes({
+      datacenter,
+      nodeName,
+      agent,
+      members: (wanToo) => (wanToo ? wan : lan).members(),
+      self: () => selfView(rooms),
+      metrics: () => metricsView(rooms),
+      federation: () => federationView(rooms),
+      foreignConnections: () => ({ ...foreign.report(), gossipPort: rooms.transport.stats().home }),
+      leave: o.leave,
+      forceLeave: (name, to) => forceLeave(to.wan ? wan : lan, name, to.prune),
+      reload: o.reload,
+    }),
+  ];
+}
