@@ -59,7 +59,7 @@ export class Program implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#ended) return;
     // A program that does not end when asked politely is not waited for: the folder it writes to is about to go.
-    const impatience = setTimeout(() => this.#child.kill('SIGKILL'), 5000);
+    const impatience = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
     try {
       await this.stop('SIGTERM');
     } finally {

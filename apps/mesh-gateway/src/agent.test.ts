@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import { afterEach, expect, test } from 'vitest';
 import { VirtualClock } from '../test/virtual-clock.ts';
 import { Agent } from './agent.ts';
+import { exchange } from './exchange.ts';
 import type { RegistrationBody } from './registration.ts';
 
 const stack = { current: new AsyncDisposableStack() };
@@ -23,7 +24,7 @@ async function agentAt(answer: (q: IncomingMessage, r: ServerResponse) => void, 
   const { port } = server.address() as { port: number };
   const clock = new VirtualClock();
   const url = `http://127.0.0.1:${port}`;
-  return { clock, url, agent: new Agent({ url, fetch, clock, ...(token !== undefined && { token }) }) };
+  return { clock, url, agent: new Agent({ url, exchange, clock, ...(token !== undefined && { token }) }) };
 }
 const json = (value: unknown) => (_q: unknown, r: ServerResponse) => r.end(JSON.stringify(value));
 
@@ -109,7 +110,7 @@ test('agent: nobody there, no answer in time, given up: unreachable, naming the 
   const { port } = server.address() as { port: number };
   server.close();
   await once(server, 'close');
-  const nobody = new Agent({ url: `http://127.0.0.1:${port}`, fetch, clock });
+  const nobody = new Agent({ url: `http://127.0.0.1:${port}`, exchange, clock });
   await expect(nobody.knows('gw', never)).rejects.toMatchObject({
     code: 'unreachable',
     message: expect.stringContaining('ECONNREFUSED'),

@@ -4,11 +4,14 @@
  * Lives here: requests, their deadline, and what went wrong. Must not live here: when to ask (keep-registered.ts).
  * Source: Consul api/agent.go.
  */
+import type { Exchange, ExchangeAnswer, ExchangeRequest } from './exchange.ts';
 import type { RegistrationBody } from './registration.ts';
 import type { Clock } from './relay/ports.ts';
 
 /** Longest wait for one answer. */
 const answerMsMax = 5_000;
+/** When stopping, for the answer to the last request: whoever stops us is waiting. */
+const farewellMsMax = 2_000;
 
 export class AgentError extends Error {
   override readonly name = 'AgentError';
@@ -24,7 +27,7 @@ export interface AgentOptions {
   /** Without a slash at the end. */
   readonly url: string;
   readonly token?: string;
-  readonly fetch: typeof fetch;
+  readonly exchange: Exchange;
   readonly clock: Clock;
 }
 
@@ -36,34 +39,29 @@ export class Agent {
   }
 
   async register(body: RegistrationBody, signal: AbortSignal): Promise<void> {
-    await this.#ask(
-      'PUT',
-      '/v1/agent/service/register?replace-existing-checks=true',
-      signal,
-      JSON.stringify(body),
-    );
+    await this.#ask('PUT', '/v1/agent/service/register?replace-existing-checks=true', signal, {
+      body: JSON.stringify(body),
+    });
   }
 
+  /** The last thing asked before the end, so it is not waited for as long as the others. */
   async deregister(id: string, signal: AbortSignal): Promise<void> {
-    await this.#ask('PUT', `/v1/agent/service/deregister/${encodeURIComponent(id)}`, signal);
+    await this.#ask('PUT', `/v1/agent/service/deregister/${encodeURIComponent(id)}`, signal, {
+      withinMs: farewellMsMax,
+    });
   }
 
   /** Whether the agent still has this instance. */
   async knows(id: string, signal: AbortSignal): Promise<boolean> {
-    const { status } = await this.#ask(
-      'GET',
-      `/v1/agent/service/${encodeURIComponent(id)}`,
-      signal,
-      undefined,
-      [404],
-    );
+    const path = `/v1/agent/service/${encodeURIComponent(id)}`;
+    const { status } = await this.#ask('GET', path, signal, { fine: [404] });
     return status !== 404;
   }
 
   /** The proxy configuration of this instance; undefined if it has none, or the agent does not know the instance. */
   async proxyConfig(id: string, signal: AbortSignal): Promise<Readonly<Record<string, unknown>> | undefined> {
     const path = `/v1/agent/service/${encodeURIComponent(id)}`;
-    const { status, text } = await this.#ask('GET', path, signal, undefined, [404]);
+    const { status, text } = await this.#ask('GET', path, signal, { fine: [404] });
     if (status === 404) return undefined;
     const { Proxy: proxy } = this.#parse<{ Proxy?: { Config?: Record<string, unknown> | null } | null }>(
       text,
@@ -97,39 +95,41 @@ export class Agent {
   }
 
   async #ask(
-    method: 'GET' | 'PUT',
+    method: ExchangeRequest['method'],
     path: string,
     signal: AbortSignal,
-    body?: string,
-    fine: readonly number[] = [],
-  ): Promise<{ status: number; text: string }> {
-    const { url, token, clock } = this.#o;
-    const timeout = new AbortController();
-    using _deadline = clock.at(clock.now() + answerMsMax, () =>
-      timeout.abort(new Error(`no answer within ${answerMsMax} ms`)),
+    o: { readonly body?: string; readonly fine?: readonly number[]; readonly withinMs?: number } = {},
+  ): Promise<ExchangeAnswer> {
+    const { url, token, clock, exchange } = this.#o;
+    const { body, fine = [], withinMs = answerMsMax } = o;
+    const given = new AbortController();
+    using _deadline = clock.at(clock.now() + withinMs, () =>
+      given.abort(new Error(`no answer within ${withinMs} ms`)),
     );
-    let response: Response;
-    let text: string;
+    const giveUp = (): void => given.abort(signal.reason);
+    if (signal.aborted) giveUp();
+    signal.addEventListener('abort', giveUp, { once: true });
+    let answer: ExchangeAnswer;
     try {
-      response = await this.#o.fetch(url + path, {
+      answer = await exchange(url + path, {
         method,
-        signal: AbortSignal.any([signal, timeout.signal]),
+        signal: given.signal,
         headers: {
           ...(body !== undefined && { 'content-type': 'application/json' }),
           ...(token !== undefined && { 'x-consul-token': token }),
         },
         ...(body !== undefined && { body }),
       });
-      text = await response.text();
     } catch (cause) {
-      const why =
-        cause instanceof Error ? ((cause.cause as Error | undefined)?.message ?? cause.message) : cause;
+      const why = cause instanceof Error ? cause.message : cause;
       throw new AgentError('unreachable', `${url}: ${why}; is the agent running, and is --http-addr right?`, {
         cause,
       });
+    } finally {
+      signal.removeEventListener('abort', giveUp);
     }
-    const { status } = response;
-    if (response.ok || fine.includes(status)) return { status, text };
+    const { status, text } = answer;
+    if ((status >= 200 && status < 300) || fine.includes(status)) return answer;
     const code = status >= 400 && status < 500 ? 'refused' : 'failed';
     throw new AgentError(
       code,

@@ -77,6 +77,31 @@ test('registration: while the agent is away it is asked every second; back witho
   await kept[Symbol.asyncDispose]();
 });
 
+test('registration: whoever calls while the agent is being asked has it asked once more', async () => {
+  const clock = new VirtualClock();
+  const asked: (() => void)[] = [];
+  const kept = keepRegistered({
+    clock,
+    rng: { below: () => 0 },
+    body,
+    onEvent: () => {},
+    agent: {
+      register: () => Promise.resolve(),
+      knows: () => new Promise((resolve) => asked.push(() => resolve(true))),
+    },
+  });
+  await kept.registered;
+  await clock.expecting(checkMs);
+  clock.advance(checkMs);
+  await expect.poll(() => asked.length).toBe(1);
+  kept.check();
+  asked[0]?.();
+  await expect.poll(() => asked.length).toBe(2);
+  asked[1]?.();
+  await clock.expecting(2 * checkMs);
+  await kept[Symbol.asyncDispose]();
+});
+
 test('registration: an agent that is not there yet is tried until it is', async () => {
   const { clock, agent, events, kept } = story({ up: false });
   await clock.expecting(125);

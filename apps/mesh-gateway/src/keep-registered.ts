@@ -38,7 +38,9 @@ export function keepRegistered(o: {
 }): KeepRegistered {
   const { agent, body, clock, rng, onEvent } = o;
   const stop = new AbortController();
-  let wake: () => void = () => {};
+  /** Ends the present pause, if there is one. */
+  let wake: (() => void) | undefined;
+  /** Somebody called while there was none: the next one is not begun. */
   let woken = false;
   let resolveRegistered: () => void = () => {};
   const registered = new Promise<void>((resolve) => {
@@ -46,16 +48,18 @@ export function keepRegistered(o: {
   });
 
   /** Until the time is over, `check()` was called, or it all ends. */
-  const pause = (ms: number): Promise<void> =>
-    new Promise((resolve) => {
-      const alarm = clock.at(clock.now() + ms, () => wake());
-      wake = () => {
-        alarm[Symbol.dispose]();
-        woken = false;
-        resolve();
-      };
-      if (woken || stop.signal.aborted) wake();
-    });
+  const pause = async (ms: number): Promise<void> => {
+    if (!woken && !stop.signal.aborted)
+      await new Promise<void>((resolve) => {
+        const alarm = clock.at(clock.now() + ms, () => wake?.());
+        wake = () => {
+          alarm[Symbol.dispose]();
+          wake = undefined;
+          resolve();
+        };
+      });
+    woken = false;
+  };
 
   const register = async (again: boolean): Promise<void> => {
     for (let failures = 0; !stop.signal.aborted; failures++) {
@@ -98,11 +102,11 @@ export function keepRegistered(o: {
     registered,
     check() {
       woken = true;
-      wake();
+      wake?.();
     },
     async [Symbol.asyncDispose]() {
       stop.abort();
-      wake();
+      wake?.();
       await running;
     },
   };

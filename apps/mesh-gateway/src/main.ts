@@ -17,11 +17,11 @@ import type { World } from './world.ts';
 
 /** Runs until `stop`, then drains; resolves with the exit status. Rejects, with nothing left open, if it cannot begin. */
 export async function main(given: GatewayConfig, world: World, log: Log, stop: AbortSignal): Promise<number> {
-  const { clock, rng, fetch } = world;
+  const { clock, rng, exchange } = world;
   const config = await settlePorts(given, world.freePort);
   const { id, token } = config;
   const body = registrationBody(config, world.hostAddresses());
-  const agent = new Agent({ url: config.httpUrl, fetch, clock, ...(token !== undefined && { token }) });
+  const agent = new Agent({ url: config.httpUrl, exchange, clock, ...(token !== undefined && { token }) });
   let kept: KeepRegistered | undefined;
   const announce: Announce = (binds, admin) =>
     world.print(
@@ -74,10 +74,10 @@ export async function printBootstrap(
   log: Log,
   stop: AbortSignal,
 ): Promise<void> {
-  const { clock, fetch } = world;
+  const { clock, exchange } = world;
   const config = await settlePorts(given, world.freePort);
   const { token } = config;
-  const agent = new Agent({ url: config.httpUrl, fetch, clock, ...(token !== undefined && { token }) });
+  const agent = new Agent({ url: config.httpUrl, exchange, clock, ...(token !== undefined && { token }) });
   if (config.register) await agent.register(registrationBody(config, world.hostAddresses()), stop);
   const { bootstrapText } = await import('./envoy/bootstrap.ts');
   world.print(

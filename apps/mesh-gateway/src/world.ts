@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { type Exchange, exchange } from './exchange.ts';
 import { type Programs, systemPrograms } from './programs.ts';
 import type { Clock, Resolve, Rng } from './relay/ports.ts';
 
@@ -24,7 +25,7 @@ export interface World {
   readonly freePort: (host: string, port?: number) => Promise<number>;
   /** How many file descriptors this process may have. */
   readonly openFilesMax: () => number;
-  readonly fetch: typeof fetch;
+  readonly exchange: Exchange;
   readonly programs: Programs;
   /** One line on stdout. */
   readonly print: (line: string) => void;
@@ -74,7 +75,7 @@ export function systemWorld(): World {
         return openFilesDefault; // no Linux
       }
     },
-    fetch: (...args) => fetch(...args),
+    exchange,
     programs: systemPrograms,
     print: (line) => void process.stdout.write(`${line}\n`),
   };

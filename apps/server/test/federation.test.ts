@@ -165,7 +165,8 @@ test(
   async () => {
     const programs = federation.programs();
     await federation[Symbol.asyncDispose]();
-    expect(await Promise.all(programs.map((p) => p.exited))).toEqual(programs.map(() => 0));
+    for (const program of programs)
+      expect(await program.exited, `${program.name}:\n${program.tail()}`).toBe(0);
   },
   patienceMs,
 );

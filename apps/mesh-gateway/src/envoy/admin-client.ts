@@ -5,6 +5,7 @@
  * Source: Envoy docs, "Administration interface".
  */
 import { type HostPort, renderHostPort } from '@fed/alpn-mux';
+import type { Exchange, ExchangeAnswer } from '../exchange.ts';
 import type { Clock } from '../relay/ports.ts';
 
 /** Longest wait for one answer. */
@@ -12,12 +13,12 @@ const answerMsMax = 2_000;
 
 export class EnvoyAdmin {
   readonly #url: string;
-  readonly #fetch: typeof fetch;
+  readonly #exchange: Exchange;
   readonly #clock: Clock;
 
-  constructor(o: { readonly address: HostPort; readonly fetch: typeof fetch; readonly clock: Clock }) {
+  constructor(o: { readonly address: HostPort; readonly exchange: Exchange; readonly clock: Clock }) {
     this.#url = `http://${renderHostPort(o.address)}`;
-    this.#fetch = o.fetch;
+    this.#exchange = o.exchange;
     this.#clock = o.clock;
   }
 
@@ -53,12 +54,11 @@ export class EnvoyAdmin {
     return [...text.matchAll(/: (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
   }
 
-  async #ask(method: 'GET' | 'POST', path: string): Promise<{ status: number; text: string }> {
+  async #ask(method: 'GET' | 'POST', path: string): Promise<ExchangeAnswer> {
     const timeout = new AbortController();
     using _deadline = this.#clock.at(this.#clock.now() + answerMsMax, () =>
       timeout.abort(new Error(`no answer within ${answerMsMax} ms`)),
     );
-    const response = await this.#fetch(this.#url + path, { method, signal: timeout.signal });
-    return { status: response.status, text: await response.text() };
+    return await this.#exchange(this.#url + path, { method, signal: timeout.signal });
   }
 }

@@ -43,12 +43,12 @@ function envoy(flags = '') {
     clock,
     programs,
     freePort: async () => 19_000,
-    fetch: async (url) => {
-      const path = String(url).replace(`http://${admin}`, '');
+    exchange: async (url) => {
+      const path = url.replace(`http://${admin}`, '');
       happened.push(path);
       const answer = answers[path.split('?')[0] ?? ''];
-      if (answer === undefined) throw new TypeError('fetch failed');
-      return new Response(answer.text ?? '', { status: answer.status ?? 200 });
+      if (answer === undefined) throw new Error('connect ECONNREFUSED');
+      return { status: 200, text: '', ...answer };
     },
   };
   const config = readConfig(
@@ -120,7 +120,10 @@ test('envoy: when it ends, so does the plane, with its status; the file is gone'
 test('envoy: drain: no new connections, SIGTERM once the last has ended, SIGKILL if that does not help', async () => {
   const e = envoy();
   await using plane = await e.open();
+  e.answers['/ready'] = {};
+  e.answers['/listeners'] = { text: '{}' };
   await plane.start(assignment);
+  await e.announced; // so that every alarm from here on is the drain's
   e.answers['/drain_listeners'] = { text: 'OK\n' };
   const active = (n: number) => ({ text: `listener.127.0.0.1_8443.downstream_cx_active: ${n}\n` });
   e.answers['/stats'] = active(2);

@@ -47,7 +47,7 @@ export async function openEnvoyPlane(o: EnvoyOptions): Promise<DataPlane> {
     log.warn({ version: binary.version }, 'this Envoy is newer than any we have been tested with');
   await assertFree(config.adminBind, world);
 
-  const admin = new EnvoyAdmin({ address: config.adminBind, fetch: world.fetch, clock });
+  const admin = new EnvoyAdmin({ address: config.adminBind, exchange: world.exchange, clock });
   let envoy: Running | undefined;
   let secret: Secret | undefined;
   let over = false;
