@@ -1,4 +1,4 @@
-import type { TLSSocket } from 'node:tls';
+import type { Duplex } from 'node:stream';
 import { alpn, DialError, type GatewayDialer } from '@fed/alpn-mux';
 import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
 import { expect, test } from 'vitest';
@@ -89,7 +89,7 @@ function world(o = { heedsSignal: true }) {
   const walks: {
     readonly datacenter: string;
     readonly signal: AbortSignal | undefined;
-    readonly resolve: (socket: TLSSocket) => void;
+    readonly resolve: (socket: Duplex) => void;
     readonly reject: (error: Error) => void;
   }[] = [];
   const sockets = Array.from({ length: 4 }, () => new SomeSocket());
@@ -118,7 +118,7 @@ function world(o = { heedsSignal: true }) {
     changed: (datacenter: string) => {
       for (const listener of listeners) listener([datacenter]);
     },
-    arrive: (at: number) => walks[at]?.resolve(sockets[at] as unknown as TLSSocket),
+    arrive: (at: number) => walks[at]?.resolve(sockets[at] as unknown as Duplex),
     fail: (at: number, text: string) => walks[at]?.reject(new Error(text)),
   };
 }

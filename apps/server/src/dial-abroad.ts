@@ -7,7 +7,7 @@
  * the walk starts over along the new ones.
  * Lives here: when to walk. Must not live here: the walk (alpn-mux), the ways and their order (the locator).
  */
-import type { TLSSocket } from 'node:tls';
+import type { Duplex } from 'node:stream';
 import type { GatewayDialer } from '@fed/alpn-mux';
 import type { Locator } from '@fed/gateway-locator';
 
@@ -44,10 +44,10 @@ export function dialAbroad(o: {
 
 class Dial {
   readonly datacenter: string;
-  readonly outcome: Promise<TLSSocket>;
+  readonly outcome: Promise<Duplex>;
   readonly #o: Omit<Parameters<typeof dialAbroad>[0], 'locator'>;
   readonly #request: Request;
-  readonly #settle: { resolve(socket: TLSSocket): void; reject(error: unknown): void };
+  readonly #settle: { resolve(socket: Duplex): void; reject(error: unknown): void };
   readonly #walks = new Set<AbortController>();
   /** The one whose failure is ours: the budget is counted from its beginning. */
   #lead: AbortController | undefined;
@@ -59,7 +59,7 @@ class Dial {
     this.datacenter = request.datacenter;
     this.#o = o;
     this.#request = request;
-    const { promise, ...settle } = Promise.withResolvers<TLSSocket>();
+    const { promise, ...settle } = Promise.withResolvers<Duplex>();
     this.outcome = promise;
     this.#settle = settle;
     this.#start();

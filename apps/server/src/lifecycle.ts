@@ -5,12 +5,14 @@ import type { Serf } from '@fed/serf';
 import type { StopReason } from './commands/server-command.ts';
 import type { Config } from './config/config.ts';
 import type { Log } from './log.ts';
+import type { Machine } from './machine.ts';
 
 type Address = { readonly host: string; readonly port: number };
 
 /** A line for the log, and one for whoever started it. */
 export function tellUp(
   log: Log,
+  machine: Pick<Machine, 'say'>,
   at: {
     readonly config: Config;
     readonly http: readonly string[];
@@ -21,8 +23,8 @@ export function tellUp(
   const { datacenter, nodeName: node } = at.config;
   const { http, grpc, server } = at;
   log.info({ room: 'server', datacenter, node, http, grpc, server }, 'up');
-  process.stdout.write(
-    `server ${node} of ${datacenter} is up: HTTP ${http.join(' and ')}, server port ${server.port}\n`,
+  machine.say(
+    `server ${node} of ${datacenter} is up: HTTP ${http.join(' and ')}, server port ${server.port}`,
   );
 }
 

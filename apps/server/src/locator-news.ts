@@ -23,7 +23,7 @@ export interface LocatorNewsOptions {
 export function openLocatorNews(o: LocatorNewsOptions): AsyncDisposable {
   const { config, fsm, locator, wan, log } = o;
   const { datacenter, primary } = config;
-  const { clock, rng } = o.world;
+  const { clock, rng, machine } = o.world;
   const open = new AsyncDisposableStack();
   const news = new GatewayNews({ primary, locator });
   open.use(wan.events((event) => news.event(event)));
@@ -51,6 +51,7 @@ export function openLocatorNews(o: LocatorNewsOptions): AsyncDisposable {
   );
   open.use(
     openDiscovery({
+      ...machine.discovery,
       entries: config.primaryGateways,
       intervalMs: config.primaryGatewaysIntervalMs,
       clock,

@@ -5,19 +5,16 @@
  * come from replicated state, replication needs RPC, RPC needs to know members, and members come from gossip.
  * Must not live here: decisions. An `if` in this file is a function missing from a package.
  */
-import { join } from 'node:path';
 import { createGatewayDialer, TlsIdentity } from '@fed/alpn-mux';
-import { embeddedLog, openFsm } from '@fed/fsm';
+import { openFsm } from '@fed/fsm';
 import { createLocator } from '@fed/gateway-locator';
 import { openRpcPool } from '@fed/rpc';
 import { openWanfedTransport } from '@fed/wanfed-transport';
-import { openXdsServer } from '@fed/xds';
 import { abroadPool, createAbroad } from './abroad.ts';
 import { Access } from './acl/access.ts';
 import { guardingGateways } from './acl/gateway-guard.ts';
 import { askingAs, processToken } from './acl/own-questions.ts';
 import { Agent } from './agent/agent.ts';
-import { probeNetwork } from './agent/probe.ts';
 import { aroundEndpoints } from './around-endpoints.ts';
 import { binding } from './binding.ts';
 import type { StopReason } from './commands/server-command.ts';
@@ -27,20 +24,19 @@ import { dialAbroad } from './dial-abroad.ts';
 import { dialRpc } from './dial-rpc.ts';
 import { ForeignConnections } from './foreign-connections.ts';
 import { watchGateways } from './gateway-worlds.ts';
-import { openListeners } from './http/listeners.ts';
 import { serverRoutes } from './http/routes.ts';
 import { createApi } from './http/server.ts';
-import { readIdentity, readNodeId, usingDataDir } from './identity.ts';
+import { readNodeId, usingDataDir } from './identity.ts';
 import { openLeaderDuties } from './leader.ts';
-import { leaveIfAsked, onHangup, stopped, tellUp } from './lifecycle.ts';
+import { leaveIfAsked, stopped, tellUp } from './lifecycle.ts';
 import { openLocatorNews } from './locator-news.ts';
-import { type Log, logEvents, roomLog, tellFailedRequest, tellHealth } from './log.ts';
+import { type Log, roomLog, tellFailedRequest, tellHealth } from './log.ts';
 import { openLanPool, openWanPool, openWanSockets } from './pools.ts';
 import { Reach } from './reach.ts';
 import { Router } from './router.ts';
 import { openRouterHealth, pingMsMax } from './router-health.ts';
 import { answering } from './rpc/answering.ts';
-import { createAsk } from './rpc/ask.ts';
+import { type Ask, createAsk } from './rpc/ask.ts';
 import { Callers } from './rpc/callers.ts';
 import { serverEndpoints } from './rpc/endpoints.ts';
 import { ownNode } from './self-rows.ts';
@@ -54,31 +50,45 @@ export interface Stop {
   readonly request: (reason: StopReason) => void;
 }
 
+/** What stands once the server is up, for whoever looks into it from the same process. */
+export interface Running {
+  readonly rooms: Rooms;
+  readonly ask: Ask;
+  readonly agent: Agent;
+}
+
 /** Resolves when everything is closed again. Throws ConfigError for what the operator can mend. */
-export async function runServer(config: Config, world: World, stop: Stop, log: Log): Promise<void> {
-  const { clock, rng, randomBytes, wallMs } = world;
+export async function runServer(
+  config: Config,
+  world: World,
+  stop: Stop,
+  log: Log,
+  up: (running: Running) => void = () => {},
+): Promise<void> {
+  const { clock, rng, randomBytes, wallMs, machine } = world;
   const { datacenter, primary, domain } = config;
   const room = (name: string) => roomLog(log, name, clock.now);
-  const identity = readIdentity(config, wallMs());
+  const identity = machine.readIdentity(config, wallMs());
   const serverAddress = `${config.advertiseHost}:${config.serverPort}`;
   const self = ownNode(config, readNodeId(config, randomBytes));
 
   // ---- Above and here, nothing is open. Below, each line opens something; leaving closes it, last first. ----
 
   // What we know: the log on disk, and the state it adds up to.
-  const engine = embeddedLog({ dir: join(config.dataDir, 'log'), log: logEvents(log) });
+  const engine = machine.openLog(config, log);
   await using fsm = await usingDataDir(() => openFsm({ engine, clock, rng }));
 
   // Which way out: the locator hears news and asks nobody. How to get there: the dialer, which tells it what it learned.
   const locator = createLocator({ datacenter, primary, clock, rng });
   const tls = new TlsIdentity(identity.material);
-  const reload = (): void => tls.replace(readIdentity(config, wallMs()).material);
+  const reload = (): void => tls.replace(machine.readIdentity(config, wallMs()).material);
   const gatewayDialer = createGatewayDialer({
     tls,
     domain,
     clock,
     waysTo: (to) => locator.waysTo(to),
     learned: (lesson) => locator.hear({ kind: 'tried', ...lesson }),
+    dialAlpn: machine.dialAlpn,
   });
   const abroadDialer = dialAbroad({ dialer: gatewayDialer, locator, clock });
 
@@ -86,7 +96,7 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
   const router = new Router(rng);
   await using pool = openRpcPool({
     clock,
-    dial: dialRpc({ config, tls, abroad: abroadDialer }),
+    dial: dialRpc({ config, tls, abroad: abroadDialer, dialServer: machine.dialServer }),
     ...abroadPool,
   });
   const callers = new Callers({ datacenter, domain, verify: config.verifyServerDatacenter });
@@ -123,7 +133,7 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
   const askPrimary = askingAs(primary === datacenter ? own.secret : config.acl.ownSecret, ask);
 
   // The pools: our own datacenter directly, the others through gateways.
-  const home = await openWanSockets(config);
+  const home = await openWanSockets(config, machine);
   const transport = await openWanfedTransport({
     datacenter,
     home,
@@ -144,7 +154,7 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
 
   // One port for all who come.
   const foreign = new ForeignConnections(datacenter, wallMs);
-  await using door = await openServerDoor({ config, tls, registry, transport, foreign, clock, log });
+  await using door = await openServerDoor({ config, world, tls, registry, transport, foreign, log });
 
   // Here the strip closes, and here alone. Routes come from state, state from replication, replication from RPC, RPC
   // from members, members from gossip, and gossip from routes: none of these rooms has heard of the next.
@@ -189,7 +199,7 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
 
   // For gateways and for people.
   const openXds = () =>
-    openXdsServer({
+    machine.openXds({
       bind: config.grpc,
       watchGateway: guardingGateways(watchGateways({ datacenter, domain, fsm }), access, (refusal) =>
         log.warn({ room: 'xds' }, refusal),
@@ -202,7 +212,7 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
     node: self,
     fsm,
     clock,
-    probe: probeNetwork,
+    probe: machine.probe,
     failed: (what, err) => log.error({ room: 'agent', err }, what),
   });
   const rooms: Rooms = {
@@ -235,10 +245,11 @@ export async function runServer(config: Config, world: World, stop: Stop, log: L
       reload,
     }),
   });
-  await using http = await openListeners({ config, identity: tls, serve: api });
-  using _hangup = onHangup(reload, log);
+  await using http = await machine.openHttp({ config, identity: tls, serve: api });
+  using _hangup = machine.onHangup(reload, log);
 
-  tellUp(log, { config, http: http.urls, grpc: xds.address, server: door.address });
+  tellUp(log, machine, { config, http: http.urls, grpc: xds.address, server: door.address });
+  up({ rooms, ask, agent });
 
   const reason = await stopped(stop.signal);
   log.info({ room: 'server', ...reason }, 'stopping');

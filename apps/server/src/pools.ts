@@ -4,13 +4,14 @@
  * Lives here: what each pool is opened with. Must not live here: what their members mean to us (wan-members.ts).
  */
 import { wanName } from '@fed/alpn-mux';
-import { openUdpTcpTransport } from '@fed/memberlist';
+import type { Transport } from '@fed/memberlist';
 import { openSerf, type Serf, type SerfEvent } from '@fed/serf';
 import type { WanfedTransport } from '@fed/wanfed-transport';
 import { binding } from './binding.ts';
 import type { Config } from './config/config.ts';
 import { lanGossip, lanSerf, ring, wanGossip, wanSerf } from './gossip-config.ts';
 import type { RoomEvent } from './log.ts';
+import type { Machine } from './machine.ts';
 import { serverTags } from './tags.ts';
 import { buildTag } from './version.ts';
 import { refuseOtherDatacenters, refuseStrangers } from './wan-members.ts';
@@ -25,8 +26,9 @@ export interface PoolOptions {
 }
 
 /** Sockets of the WAN pool's port; what leaves the datacenter goes another way (@fed/wanfed-transport). */
-export function openWanSockets(config: Config): ReturnType<typeof openUdpTcpTransport> {
+export function openWanSockets(config: Config, machine: Machine): Promise<Transport> {
   return openSockets(
+    machine,
     'ports.serf_wan',
     { host: config.bindHost, port: config.wanPort },
     config.advertiseWanHost,
@@ -35,14 +37,14 @@ export function openWanSockets(config: Config): ReturnType<typeof openUdpTcpTran
 
 export function openWanPool(o: PoolOptions & { readonly transport: WanfedTransport }): Promise<Serf> {
   const { config, transport, onEvent, log } = o;
-  const { clock, rng, randomBytes } = o.world;
+  const { clock, rng, randomBytes, machine } = o.world;
   return openSerf({
     name: wanName(config.nodeName, config.datacenter),
     tags: serverTags(ownTags(o)),
     transport,
     keyring: ring(config),
     memberlist: wanGossip(config),
-    config: wanSerf(config),
+    config: machine.remembering(wanSerf(config)),
     refuseMember: refuseStrangers,
     ...(onEvent === undefined ? {} : { onEvent }),
     clock,
@@ -54,16 +56,16 @@ export function openWanPool(o: PoolOptions & { readonly transport: WanfedTranspo
 
 export async function openLanPool(o: PoolOptions): Promise<Serf> {
   const { config, onEvent, log } = o;
-  const { clock, rng, randomBytes } = o.world;
+  const { clock, rng, randomBytes, machine } = o.world;
   const bind = { host: config.bindHost, port: config.lanPort };
-  const transport = await openSockets('ports.serf_lan', bind, config.advertiseHost);
+  const transport = await openSockets(machine, 'ports.serf_lan', bind, config.advertiseHost);
   return openSerf({
     name: config.nodeName,
     tags: serverTags({ ...ownTags(o), wanJoinPort: config.wanPort }),
     transport,
     keyring: ring(config),
     memberlist: lanGossip(config),
-    config: lanSerf(config),
+    config: machine.remembering(lanSerf(config)),
     refuseMember: refuseOtherDatacenters(config.datacenter),
     ...(onEvent === undefined ? {} : { onEvent }),
     clock,
@@ -74,11 +76,12 @@ export async function openLanPool(o: PoolOptions): Promise<Serf> {
 }
 
 function openSockets(
+  machine: Machine,
   key: string,
   bind: { readonly host: string; readonly port: number },
   advertiseHost: string,
-): ReturnType<typeof openUdpTcpTransport> {
-  return binding(key, bind, () => openUdpTcpTransport({ ...bind, advertise: { host: advertiseHost } }));
+): Promise<Transport> {
+  return binding(key, bind, () => machine.openGossip({ ...bind, advertise: { host: advertiseHost } }));
 }
 
 function ownTags(o: PoolOptions): Parameters<typeof serverTags>[0] {

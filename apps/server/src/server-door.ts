@@ -1,14 +1,7 @@
 /**
  * server-door.ts: the one port for all who come: type byte, or TLS with ALPN; and which room each protocol leads to.
  */
-import {
-  alpn,
-  type FrontDoor,
-  type Handler,
-  openFrontDoor,
-  type TlsIdentity,
-  typeBytes,
-} from '@fed/alpn-mux';
+import { alpn, type FrontDoor, type Handler, type TlsIdentity, typeBytes } from '@fed/alpn-mux';
 import { type RpcRegistry, serveMulti, serveSingle } from '@fed/rpc';
 import type { WanfedTransport } from '@fed/wanfed-transport';
 import { binding } from './binding.ts';
@@ -23,17 +16,18 @@ export interface ServerDoorOptions {
   readonly registry: RpcRegistry;
   readonly transport: Pick<WanfedTransport, 'ingestPackets' | 'ingestStream'>;
   readonly foreign: ForeignConnections;
-  readonly clock: World['clock'];
+  readonly world: Pick<World, 'clock' | 'machine'>;
   readonly log: Log;
 }
 
 export function openServerDoor(o: ServerDoorOptions): Promise<FrontDoor> {
-  const { config, tls, registry, transport, foreign, clock, log } = o;
+  const { config, tls, registry, transport, foreign, log } = o;
+  const { clock, machine } = o.world;
   const bind = { host: config.bindHost, port: config.serverPort };
   const single: Handler = ({ stream, peer }) => serveSingle(stream, registry, { peer, clock });
   const multi: Handler = ({ stream, peer }) => serveMulti(stream, registry, { peer, clock });
   return binding('ports.server', bind, () =>
-    openFrontDoor({
+    machine.openDoor({
       bind,
       tls,
       policy: config.tls,

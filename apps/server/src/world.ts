@@ -4,6 +4,7 @@
  * Everything below `main` is handed these as ports, so that the same code runs on virtual time in tests.
  */
 import { randomBytes, randomInt } from 'node:crypto';
+import { type Machine, systemMachine } from './machine.ts';
 
 export interface World {
   readonly clock: {
@@ -17,6 +18,8 @@ export interface World {
   readonly rng: { below(n: number): number };
   /** Unguessable bytes: nonces, serial numbers, node ids. */
   readonly randomBytes: (size: number) => Uint8Array;
+  /** Files, sockets, signals. */
+  readonly machine: Machine;
 }
 
 /** setTimeout fires at once for a longer delay than this. */
@@ -40,5 +43,6 @@ export function systemWorld(): World {
     wallMs: () => Date.now(),
     rng: { below: (n) => (n <= 1 ? 0 : randomInt(n)) },
     randomBytes: (size) => randomBytes(size),
+    machine: systemMachine,
   };
 }

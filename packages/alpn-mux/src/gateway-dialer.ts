@@ -7,9 +7,9 @@
  * Lives here: the walk along the candidates. Must not live here: where they come from, scores.
  * Source: Consul agent/pool/pool.go, agent/consul/wanfed; both dial one random gateway, with no bound on TLS.
  */
-import type { TLSSocket } from 'node:tls';
+import type { Duplex } from 'node:stream';
 import type { Alpn } from './alpn.ts';
-import { dialAlpn } from './dialer.ts';
+import { type DialAlpnOptions, dialAlpn } from './dialer.ts';
 import { type DialAttempt, type DialCode, DialError, UnreachableError } from './errors.ts';
 import type { Clock, HostPort } from './ports.ts';
 import { serverSni } from './sni.ts';
@@ -35,11 +35,13 @@ export interface GatewayDialerOptions {
   /** For all candidates together. Default 5 s. */
   readonly totalMs?: number;
   readonly clock?: Clock;
+  /** One try at one gateway. Throws a DialError; then nothing is left open. Default: over TCP and TLS. */
+  readonly dialAlpn?: (o: DialAlpnOptions) => Promise<Duplex>;
 }
 
 export interface GatewayDialer {
   /** To one server, or to any if `node` is absent. Throws UnreachableError, or DialError `aborted`. */
-  dial(o: { datacenter: string; node?: string; alpn: Alpn; signal?: AbortSignal }): Promise<TLSSocket>;
+  dial(o: { datacenter: string; node?: string; alpn: Alpn; signal?: AbortSignal }): Promise<Duplex>;
 }
 
 const totalMsDefault = 5_000;
@@ -49,6 +51,7 @@ const shareMsMin = 1_000;
 
 export function createGatewayDialer(o: GatewayDialerOptions): GatewayDialer {
   const clock = o.clock ?? systemClock;
+  const dialOne = o.dialAlpn ?? dialAlpn;
   return {
     async dial({ datacenter, node, alpn, signal }) {
       const sni = serverSni({ datacenter, domain: o.domain, ...(node !== undefined && { node }) });
@@ -85,10 +88,10 @@ export function createGatewayDialer(o: GatewayDialerOptions): GatewayDialer {
     alpn: Alpn;
     shareMs: number;
     signal?: AbortSignal;
-  }): Promise<TLSSocket | DialError> {
+  }): Promise<Duplex | DialError> {
     const { shareMs, ...rest } = t;
     try {
-      return await dialAlpn({
+      return await dialOne({
         ...rest,
         tls: o.tls,
         connectMs: Math.min(connectMsMax, shareMs),

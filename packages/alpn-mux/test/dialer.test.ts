@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
   type Accepted,
@@ -335,7 +335,7 @@ describe('gateway dialer', () => {
     const routeless = await plain((s) => s.destroy());
     const { dial, lessons } = through([dead, routeless, door.address, await nobody()]);
     const tls = await dial();
-    expect(tls.servername).toBe(sni);
+    expect((tls as TLSSocket).servername).toBe(sni);
     expect(lessons).toEqual([
       { gateway: dead, datacenter: 'dc1', ok: false, code: 'connect_refused' },
       { gateway: routeless, datacenter: 'dc1', ok: false, code: 'closed_before_tls' },
@@ -360,7 +360,7 @@ describe('gateway dialer', () => {
     const door = await openDoor();
     const tls = await through([door.address]).dialer.dial({ datacenter: 'dc1', alpn: alpn.rpcMulti });
     stack.current.defer(() => void tls.destroy());
-    expect(tls.servername).toBe('server.dc1.consul');
+    expect((tls as TLSSocket).servername).toBe('server.dc1.consul');
   });
 
   test('one that swallows connections leaves the next its share of the budget', async () => {

@@ -1,0 +1,58 @@
+/**
+ * machine.ts: what the server asks of the machine it runs on: files, sockets, listeners, signals.
+ *
+ * main.ts composes; whatever it opens that touches the machine is opened through here. So the very same composition runs
+ * on a simulated network, with a disk in memory and many servers in one process.
+ * Lives here: that list, and the real machine. Must not live here: decisions, time and chance (world.ts).
+ */
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { type DialAlpnOptions, dialAlpn, dialServer, openFrontDoor } from '@fed/alpn-mux';
+import { embeddedLog, type OpenEngine } from '@fed/fsm';
+import type { DiscoveryOptions } from '@fed/gateway-locator';
+import { openUdpTcpTransport, type Transport } from '@fed/memberlist';
+import type { SerfConfig } from '@fed/serf';
+import { openXdsServer } from '@fed/xds';
+import { probeNetwork } from './agent/probe.ts';
+import type { Config } from './config/config.ts';
+import { openListeners } from './http/listeners.ts';
+import { readIdentity } from './identity.ts';
+import { onHangup } from './lifecycle.ts';
+import { type Log, logEvents } from './log.ts';
+
+export interface Machine {
+  /** Certificate and key, checked before they are used. Throws ConfigError. */
+  readonly readIdentity: typeof readIdentity;
+  readonly openLog: (config: Config, log: Log) => OpenEngine;
+  /** The pool's settings with the place where it remembers its members, or without one. */
+  readonly remembering: (config: Partial<SerfConfig>) => Partial<SerfConfig>;
+  /** Datagrams and streams within the datacenter. */
+  readonly openGossip: (o: Parameters<typeof openUdpTcpTransport>[0]) => Promise<Transport>;
+  readonly dialAlpn: (o: DialAlpnOptions) => Promise<Duplex>;
+  readonly dialServer: typeof dialServer;
+  readonly openDoor: typeof openFrontDoor;
+  readonly openXds: typeof openXdsServer;
+  readonly openHttp: typeof openListeners;
+  readonly probe: typeof probeNetwork;
+  /** Names and files behind `primary_gateways`; absent: the system's. */
+  readonly discovery: Pick<DiscoveryOptions, 'resolve' | 'readText'>;
+  readonly onHangup: typeof onHangup;
+  /** For whoever started the program. */
+  readonly say: (line: string) => void;
+}
+
+export const systemMachine: Machine = {
+  readIdentity,
+  openLog: (config, log) => embeddedLog({ dir: join(config.dataDir, 'log'), log: logEvents(log) }),
+  remembering: (config) => config,
+  openGossip: openUdpTcpTransport,
+  dialAlpn,
+  dialServer,
+  openDoor: openFrontDoor,
+  openXds: openXdsServer,
+  openHttp: openListeners,
+  probe: probeNetwork,
+  discovery: {},
+  onHangup,
+  say: (line) => void process.stdout.write(`${line}\n`),
+};
