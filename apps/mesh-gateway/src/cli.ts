@@ -7,7 +7,7 @@
  */
 import { parseCommandLine } from './command-line.ts';
 import { readConfig } from './config.ts';
-import { openLog } from './log.ts';
+import { type Log, openLog } from './log.ts';
 import { main, printBootstrap } from './main.ts';
 import { systemWorld } from './world.ts';
 
@@ -20,6 +20,9 @@ const explained: ReadonlySet<string> = new Set([
   'BootstrapError',
   'XdsAddressError',
 ]);
+
+/** What stopping may take beside the drain: the farewell at the agent, and an Envoy that has to be killed. */
+const stopMsMax = 20_000;
 
 const stop = new AbortController();
 const world = systemWorld();
@@ -38,10 +41,24 @@ for (const signal of ['SIGUSR1', 'SIGHUP'] as const) process.on(signal, () => wo
 try {
   const config = readConfig(parseCommandLine(process.argv.slice(2)), process.env);
   const log = openLog(config.logLevel);
-  if (!config.bootstrapOnly) process.exit(await main(config, world, log, stop.signal));
+  if (!config.bootstrapOnly) {
+    endInTime(config.drainMs, log);
+    process.exit(await main(config, world, log, stop.signal));
+  }
   await printBootstrap(config, world, log, stop.signal);
 } catch (e) {
   if (!(e instanceof Error && explained.has(e.name))) throw e;
   process.stderr.write(`fed-mesh-gateway: ${e.message}\n`);
   process.exit(1);
+}
+
+/** A stop that has not come to its end by then is a bug; whoever supervises us must not have to wait for it. */
+function endInTime(drainMs: number, log: Log): void {
+  stop.signal.addEventListener('abort', () => {
+    world.clock.at(world.clock.now() + drainMs + stopMsMax, () => {
+      log.error({ drainMs }, 'stopping takes too long; ending at once');
+      world.programs.forward('SIGKILL');
+      process.exit(1);
+    });
+  });
 }

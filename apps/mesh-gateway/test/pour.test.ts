@@ -82,6 +82,17 @@ test(`both directions at once, ${pourBytes} bytes each (seed ${seed})`, async ()
   expect(sockets.client.bytesRead).toBe(pourBytes);
 });
 
+test('cut in the very turn in which one end is passed on: both are closed all the same', async () => {
+  const [client, clientSide] = await pair();
+  const [serverSide, server] = await pair();
+  const joined = pipe(clientSide, serverSide, [], { clock: new VirtualClock(), idleMs: 0 });
+  for (const far of [client, server]) far.on('error', () => {}).resume();
+  clientSide.on('end', () => joined.cut());
+  client.end();
+  expect(await joined.ended).toBe('cut');
+  expect([clientSide.closed, serverSide.closed]).toEqual([true, true]);
+});
+
 test('a socket that moves keeps what it had read, its addresses and its byte counts; the shell is destroyed', async () => {
   const [near, far] = await pair();
   far.write('already here');

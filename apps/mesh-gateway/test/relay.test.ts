@@ -630,6 +630,35 @@ describe('limits and end', () => {
     expect(clock.waiting).toBe(0);
   });
 
+  /** A client with much to say, a server that reads nothing, and the relay stuck between them. */
+  async function stuck(): Promise<Opened & { client: Socket; server: Socket }> {
+    const arrived = deferred<Socket>();
+    const opened = await listening([await upstream((s) => arrived.resolve(s.pause()))]);
+    const client = await dial(opened.bind);
+    client.write(hello);
+    client.write(Buffer.alloc(64 * 1024 * 1024));
+    const paused = 'tcp.downstream_flow_control_paused_reading_total';
+    while (opened.relay.counters.get(paused, 'local') === 0)
+      await new Promise((resolve) => setImmediate(resolve));
+    return { ...opened, client, server: await arrived.promise };
+  }
+
+  test('drain: a server that reads no more holds nobody up beyond the grace', async () => {
+    const { relay, clock, client, event } = await stuck();
+    const draining = relay.drain(5_000);
+    clock.advance(5_000);
+    await draining;
+    expect((await event('closed')).outcome).toBe('cut');
+    expect((await fate(client))[0]).toBe('reset');
+    expect([relay.connections, clock.waiting]).toEqual([0, 0]);
+  });
+
+  test('closing: at once, also with a server that reads no more', async () => {
+    const { relay, clock } = await stuck();
+    await relay[Symbol.asyncDispose]();
+    expect([relay.connections, clock.waiting]).toEqual([0, 0]);
+  });
+
   test('metrics: Envoy’s names and labels', async () => {
     const { relay, bind, event } = await listening([await tlsEcho('hi')]);
     const client = throughTls(bind);

@@ -18,6 +18,7 @@ import { HelloReader } from './hello-reader.ts';
 import type { Journal, RelayRecord } from './journal.ts';
 import { type Pipe, type PipeEnd, pipe } from './pipe.ts';
 import type { Clock, RelayChain } from './ports.ts';
+import { reset } from './reset.ts';
 import { clusterOf, type RouteTable } from './routes.ts';
 
 /** Read ahead from a client while its upstream is being dialled. A TLS client has nothing more to say by then. */
@@ -262,7 +263,7 @@ export class Passage {
   /** Closed by reset: not a word to something that is no client of ours. */
   #refuse(outcome: Outcome, detail?: string): void {
     if (this.#state === 'closed') return;
-    this.#socket.resetAndDestroy();
+    reset(this.#socket);
     this.#close(outcome, detail);
   }
 

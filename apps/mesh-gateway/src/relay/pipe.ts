@@ -11,6 +11,7 @@ import type { Socket } from 'node:net';
 import { withOwnBuffers } from './own-buffers.ts';
 import type { Clock } from './ports.ts';
 import { LargeBuffers, ReadBuffer } from './read-buffer.ts';
+import { reset } from './reset.ts';
 
 /** A direction that ended while the other is silent for so long is a peer that forgot to close. */
 const halfClosedIdleMsMax = 300_000;
@@ -108,7 +109,7 @@ export function pipe(client: Socket, upstream: Socket, first: readonly Buffer[],
 
   const cut = (why: PipeEnd): void => {
     end ??= why;
-    for (const socket of [sockets.client, sockets.upstream]) if (!socket.destroyed) socket.resetAndDestroy();
+    for (const socket of [sockets.client, sockets.upstream]) reset(socket);
   };
   const idleMs = (): number => (endedSides === 0 ? o.idleMs || Infinity : halfClosedIdleMsMax);
   /** One alarm for the whole life: when it rings and something has moved since, it is set anew from there. */
