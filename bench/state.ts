@@ -137,6 +137,8 @@ function memoryEngine(hooks: EngineHooks): Promise<LogEngine> {
     install: () => Promise.reject(new Error('nothing is installed here')),
     leadership: () => leadership,
     onLeadership: () => ({ [Symbol.dispose]: () => {} }),
+    resign: () => Promise.resolve(),
+    lastContactMs: () => 0,
     barrier: () => Promise.resolve(),
     compact: () => Promise.resolve({ index }),
     stats: () => stats,

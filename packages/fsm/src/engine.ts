@@ -6,7 +6,10 @@
  * Lives here: the two faces of that door. Must not live here: files, sockets, tables.
  */
 
-/** Leadership as the engine sees it. `term` grows with every change of leader. */
+/**
+ * Leadership as the engine sees it. `term` grows with every change of leader, and with every time the same server becomes
+ * leader again. `leaderAddress` is what the leader told the engine to call it, absent while nobody leads.
+ */
 export interface Leadership {
   readonly leader: boolean;
   readonly term: number;
@@ -15,15 +18,27 @@ export interface Leadership {
 
 /** Orders commands, makes them durable, tells who leads. */
 export interface LogEngine extends AsyncDisposable {
-  /** Resolves after the command is durable and applied; rejects if it will never be (or, with `unknown_outcome`, if the engine cannot tell). */
-  append(command: Uint8Array): Promise<{ readonly index: number; readonly result: unknown }>;
+  /**
+   * Resolves after the command is durable and applied; rejects if it will never be (or, with `log_outcome_unknown`, if the
+   * engine cannot tell). Only the leader appends: everybody else is refused with `log_not_leader`, and so is who names a
+   * `term` that is over, so that what was begun in one term is not written in the next.
+   */
+  append(
+    command: Uint8Array,
+    o?: { readonly term?: number },
+  ): Promise<{ readonly index: number; readonly result: unknown }>;
   /** Replaces the whole state by these snapshot records, as one durable step at an index of its own, above `atLeast`. */
   install(
     records: Iterable<Uint8Array>,
     o: { readonly atLeast: number },
   ): Promise<{ readonly index: number }>;
   leadership(): Leadership;
+  /** Hears every change of leader, in order; a term that came and went is told as two changes. */
   onLeadership(listener: (now: Leadership) => void): Disposable;
+  /** Lets another lead, if we do; resolves when we do not any more. Alone there is nobody to hand over to. */
+  resign(): Promise<void>;
+  /** How old what is applied here may be, in ms: 0 for the leader, undefined while there never was a leader to hear from. */
+  lastContactMs(): number | undefined;
   /** Resolves once every command acknowledged anywhere before this call is applied here, and we still lead. */
   barrier(signal?: AbortSignal): Promise<void>;
   /** Writes a snapshot now and drops the log before it. Writes go on meanwhile. */

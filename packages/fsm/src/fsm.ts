@@ -14,6 +14,15 @@ import { restoreRecords, snapshotRecords, splitRecords } from './snapshot.ts';
 import { Store } from './store.ts';
 import { systemClock, systemRng } from './system.ts';
 
+export interface ApplyOptions {
+  readonly term?: number;
+}
+
+export interface Applied {
+  readonly index: number;
+  readonly result: CommandResult;
+}
+
 export interface Fsm extends AsyncDisposable {
   /** Reads what is applied now: not a copy, ask again to see later changes. Also what `blockingQuery` takes. */
   readonly store: ReadStore & WatchableStore;
@@ -24,10 +33,13 @@ export interface Fsm extends AsyncDisposable {
     o: Omit<BlockingQueryOptions, 'clock' | 'rng'>,
     read: (store: ReadStore) => { readonly index: number; readonly value: T },
   ): Promise<{ readonly index: number; readonly value: T }>;
-  /** Resolves when durable and applied. Rejects with FsmError when the command was refused, with the engine's error when it will never be in the log. */
-  apply(command: Command): Promise<{ readonly index: number; readonly result: CommandResult }>;
+  /**
+   * Resolves when durable and applied. Rejects with FsmError when the command was refused, with the engine's error when it
+   * will never be in the log; with a `term`, also when that is over.
+   */
+  apply(command: Command, o?: ApplyOptions): Promise<Applied>;
   /** The same for bytes that already are a log entry. */
-  applyBytes(entry: Uint8Array): Promise<{ readonly index: number; readonly result: CommandResult }>;
+  applyBytes(entry: Uint8Array, o?: ApplyOptions): Promise<Applied>;
   /** The state now, in the original's format (state.bin of a snapshot archive). */
   snapshot(): Uint8Array;
   /** Replaces the state by such a snapshot, durably, at a new index. Throws SnapshotError before anything is touched. */
@@ -52,8 +64,8 @@ export async function openFsm(o: {
     },
   });
 
-  const applyBytes = async (entry: Uint8Array): Promise<{ index: number; result: CommandResult }> => {
-    const { index, result } = await engine.append(entry);
+  const applyBytes = async (entry: Uint8Array, options?: ApplyOptions): Promise<Applied> => {
+    const { index, result } = await engine.append(entry, options);
     const verdict = result as ApplyResult;
     if (verdict instanceof FsmError) throw verdict;
     return { index, result: verdict };
@@ -63,7 +75,7 @@ export async function openFsm(o: {
     store,
     watch: (read, listener) => store.watch(read, listener),
     query: (options, read) => blockingQuery(store, { ...options, clock, rng }, read),
-    apply: (command) => applyBytes(encodeCommand(command)),
+    apply: (command, options) => applyBytes(encodeCommand(command), options),
     applyBytes,
     snapshot: () => Buffer.concat([...snapshotRecords(store)]),
     async restore(snapshot) {

@@ -114,6 +114,15 @@ export class EmbeddedLog implements LogEngine {
     return { [Symbol.dispose]() {} };
   }
 
+  /** There is nobody who could take over: a server that wants to be rid of its duties closes. */
+  resign(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  lastContactMs(): number {
+    return 0;
+  }
+
   /** What was acknowledged is applied; only commands still on their way are waited for. */
   barrier(signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);

@@ -8,6 +8,7 @@
  * - `log_disk_full`, `log_read_only`, `log_io`: the disk refused; nothing of the command was kept, reads go on, the next
  *   append tries again
  * - `log_outcome_unknown`: the disk failed in a way that leaves open whether the command survives a restart
+ * - `log_not_leader`: another server orders the log, or nobody at the moment; nothing of the command was kept
  * - `log_locked`: another process has the directory
  * - `log_corrupt`: bytes that were once durable have changed, or a file in the middle is missing; `file` and `offset` say where
  * - `log_too_large`, `log_busy`: the command, or all waiting commands together, are beyond the bound
@@ -21,6 +22,7 @@ export class LogError extends Error {
     | 'log_read_only'
     | 'log_io'
     | 'log_outcome_unknown'
+    | 'log_not_leader'
     | 'log_locked'
     | 'log_corrupt'
     | 'log_too_large'
