@@ -35,10 +35,18 @@ export class RowError extends Error {
   override readonly name = 'RowError';
   readonly code = 'malformed_row';
   readonly path: string;
+  readonly #wanted: string;
 
   constructor(path: string, wanted: string) {
     super(`${path === '' ? 'value' : path} is not ${wanted}`);
     this.path = path;
+    this.#wanted = wanted;
+  }
+
+  /** The same, seen from one level up: `step` is a key, or a place in a list as `[3]`. */
+  below(step: string): RowError {
+    const joint = this.path === '' || this.path.startsWith('[') ? '' : '.';
+    return new RowError(`${step}${joint}${this.path}`, this.#wanted);
   }
 }
 

@@ -6,7 +6,7 @@
  * that names it.
  * Lives here: making, re-indexing and comparing rows. Must not live here: tables.
  */
-import type { Value } from '@fed/msgpack';
+import { newMap, type Value } from '@fed/msgpack';
 import { shapes } from './row-shapes.ts';
 import type {
   CaConfig,
@@ -20,7 +20,7 @@ import type {
   NodeRow,
   ServiceRow,
 } from './rows.ts';
-import { conform, freeze, same } from './shapes.ts';
+import { conform, freeze, sameBut } from './shapes.ts';
 
 export function newNode(row: Partial<NodeRow> | Value): NodeRow {
   return freeze(conform(row as Value, shapes.node) as NodeRow);
@@ -65,16 +65,13 @@ type Indexed = { readonly CreateIndex: number; readonly ModifyIndex: number };
 /** The row under other indexes; key order is kept. */
 export function withIndexes<T extends Indexed>(row: T, createIndex: number, modifyIndex: number): T {
   return freeze(
-    Object.assign(Object.create(null), row, { CreateIndex: createIndex, ModifyIndex: modifyIndex }) as T,
+    Object.assign(newMap(), row, { CreateIndex: createIndex, ModifyIndex: modifyIndex }) as unknown as T,
   );
 }
 
+const indexFields: ReadonlySet<string> = new Set(['CreateIndex', 'ModifyIndex']);
+
 /** Whether two rows say the same, apart from when they were written. */
 export function sameButIndexes<T extends Indexed>(a: T, b: T): boolean {
-  return same(
-    a,
-    a.CreateIndex === b.CreateIndex && a.ModifyIndex === b.ModifyIndex
-      ? b
-      : withIndexes(b, a.CreateIndex, a.ModifyIndex),
-  );
+  return sameBut(a, b, indexFields);
 }

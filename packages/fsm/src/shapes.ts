@@ -7,7 +7,7 @@
  * Lives here: shapes, conform, zero values. Must not live here: what rows mean.
  * Sources: Consul agent/structs (v1.9.8), go-msgpack v0.5.5 decode.go for what a decoder tolerates.
  */
-import { goTimeZero, type Value } from '@fed/msgpack';
+import { goTimeZero, newMap, type Value } from '@fed/msgpack';
 import { RowError } from './errors.ts';
 
 export type Shape =
@@ -27,40 +27,40 @@ export type Fields = { readonly [key: string]: Shape };
 const textDecoder = new TextDecoder('utf-8', { fatal: true });
 
 /** `value` itself when it conforms; a completed copy when keys are missing or nil; throws RowError otherwise. */
-export function conform(value: Value | undefined, shape: Shape, path = ''): Value {
+export function conform(value: Value | undefined, shape: Shape): Value {
   if (value === undefined || value === null) return zero(shape);
   switch (shape) {
     case 'text': {
       if (typeof value === 'string') return value;
-      throw new RowError(path, 'UTF-8 text');
+      throw new RowError('', 'UTF-8 text');
     }
     case 'freeText':
       if (typeof value === 'string') return value;
       if (value instanceof Uint8Array) return Uint8Array.from(value);
-      throw new RowError(path, 'text');
+      throw new RowError('', 'text');
     case 'int':
       if (typeof value === 'bigint' || (typeof value === 'number' && Number.isSafeInteger(value)))
         return value;
-      throw new RowError(path, 'an integer');
+      throw new RowError('', 'an integer');
     case 'index':
       if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-      throw new RowError(path, 'an index of 0 to 2^53-1');
+      throw new RowError('', 'an index of 0 to 2^53-1');
     case 'bool':
       if (typeof value === 'boolean') return value;
       if (value === 0 || value === 1) return value === 1;
-      throw new RowError(path, 'a boolean');
+      throw new RowError('', 'a boolean');
     case 'time':
       // A copy: a view would keep the whole message alive for the sake of 15 bytes.
       if (value instanceof Uint8Array && isTime(value)) return Uint8Array.from(value);
-      throw new RowError(path, 'a binary time of the years 1 to 9999');
+      throw new RowError('', 'a binary time of the years 1 to 9999');
     case 'opaque':
       return value;
   }
-  if ('list' in shape) return conformList(value, shape.list, path);
+  if ('list' in shape) return conformList(value, shape.list);
   if (value instanceof Uint8Array || typeof value !== 'object' || Array.isArray(value))
-    throw new RowError(path, 'a map');
+    throw new RowError('', 'a map');
   const object = value as { readonly [key: string]: Value };
-  return 'map' in shape ? conformMap(object, shape.map, path) : conformStruct(object, fieldsOf(shape), path);
+  return 'map' in shape ? conformMap(object, shape.map) : conformStruct(object, fieldsOf(shape));
 }
 
 export function zero(shape: Shape): Value {
@@ -79,21 +79,21 @@ export function zero(shape: Shape): Value {
       return null;
   }
   if (!('struct' in shape)) return null;
-  return conformStruct({}, shape.struct, '');
+  return conformStruct({}, shape.struct);
 }
 
 function fieldsOf(shape: { readonly pointer: Fields } | { readonly struct: Fields }): Fields {
   return 'pointer' in shape ? shape.pointer : shape.struct;
 }
 
-function conformList(value: Value, of: Shape, path: string): Value {
+function conformList(value: Value, of: Shape): Value {
   // Go's decoder reads an empty map where a list is wanted as the empty list.
-  if (!Array.isArray(value)) throw new RowError(path, 'a list');
+  if (!Array.isArray(value)) throw new RowError('', 'a list');
   const list = value as readonly Value[];
   let copy: Value[] | undefined;
   for (let i = 0; i < list.length; i++) {
     const item = list[i] as Value;
-    const kept = conform(item, of, `${path}[${i}]`);
+    const kept = conformBelow(`[${i}]`, item, of);
     if (kept !== item) {
       copy ??= [...list];
       copy[i] = kept;
@@ -102,13 +102,13 @@ function conformList(value: Value, of: Shape, path: string): Value {
   return copy ?? list;
 }
 
-function conformMap(value: { readonly [key: string]: Value }, of: Shape, path: string): Value {
+function conformMap(value: { readonly [key: string]: Value }, of: Shape): Value {
   let copy: { [key: string]: Value } | undefined;
   for (const key of Object.keys(value)) {
     let item = value[key] as Value;
     // A user's map may hold a key that elsewhere means a time; the codec then left its text as bytes.
-    if (of === 'text' && item instanceof Uint8Array) item = asText(item, `${path}.${key}`);
-    const kept = conform(item, of, `${path}.${key}`);
+    if (of === 'text' && item instanceof Uint8Array) item = asText(key, item);
+    const kept = conformBelow(key, item, of);
     if (kept !== value[key]) {
       copy ??= bare(value);
       copy[key] = kept;
@@ -117,22 +117,29 @@ function conformMap(value: { readonly [key: string]: Value }, of: Shape, path: s
   return copy ?? value;
 }
 
-function conformStruct(value: { readonly [key: string]: Value }, fields: Fields, path: string): Value {
+function conformStruct(value: { readonly [key: string]: Value }, fields: Fields): Value {
   let changed: { [key: string]: Value } | undefined;
   let missing = false;
   for (const key in fields) {
-    const shape = fields[key] as Shape;
-    const had = Object.hasOwn(value, key);
-    const item = had ? value[key] : undefined;
-    const kept = conform(item, shape, path === '' ? key : `${path}.${key}`);
-    if (kept !== item || !had) {
+    const item = value[key];
+    const kept = conformBelow(key, item, fields[key] as Shape);
+    if (kept !== item) {
       changed ??= bare(value);
       changed[key] = kept;
-      missing ||= !had;
+      missing ||= item === undefined;
     }
   }
   if (changed === undefined) return value;
   return missing ? sortedByKey(changed) : changed;
+}
+
+/** The path to what is wrong is put together on the way up, so that what is right costs no text. */
+function conformBelow(key: string, value: Value | undefined, shape: Shape): Value {
+  try {
+    return conform(value, shape);
+  } catch (error) {
+    throw error instanceof RowError ? error.below(key) : error;
+  }
 }
 
 /** Seconds from year 1 to the end of year 9999: beyond, a time cannot be shown. */
@@ -147,22 +154,22 @@ function isTime(bytes: Uint8Array): boolean {
   return seconds >= 0n && seconds <= secondsMax && nanos >= 0 && nanos < 1_000_000_000;
 }
 
-function asText(bytes: Uint8Array, path: string): string {
+function asText(key: string, bytes: Uint8Array): string {
   try {
     return textDecoder.decode(bytes);
   } catch {
-    throw new RowError(path, 'UTF-8 text');
+    throw new RowError(key, 'UTF-8 text');
   }
 }
 
-/** A shallow copy that, like the codec's objects, has no prototype: a key `__proto__` is only a key. */
+/** A shallow copy that, like the codec's objects, inherits nothing. */
 function bare(value: { readonly [key: string]: Value }): { [key: string]: Value } {
-  return Object.assign(Object.create(null), value);
+  return Object.assign(newMap(), value);
 }
 
 /** Keys in byte order, as Go writes structs. Struct keys are ASCII, where JS order is byte order. */
 function sortedByKey(value: { readonly [key: string]: Value }): { [key: string]: Value } {
-  const sorted: { [key: string]: Value } = Object.create(null);
+  const sorted: { [key: string]: Value } = newMap();
   for (const key of Object.keys(value).sort()) sorted[key] = value[key] as Value;
   return sorted;
 }
@@ -170,7 +177,10 @@ function sortedByKey(value: { readonly [key: string]: Value }): { [key: string]:
 /** Freezes the row through and through, except binary values, which JavaScript cannot freeze. */
 export function freeze<T>(row: T): T {
   if (typeof row !== 'object' || row === null || Object.isFrozen(row) || ArrayBuffer.isView(row)) return row;
-  for (const key of Object.keys(row)) freeze((row as Record<string, unknown>)[key]);
+  for (const key of Object.keys(row)) {
+    const below = (row as KeyedBy<unknown>)[key];
+    if (typeof below === 'object') freeze(below);
+  }
   return Object.freeze(row);
 }
 
@@ -184,10 +194,22 @@ export function same(a: unknown, b: unknown): boolean {
     return (
       Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, i) => same(item, b[i]))
     );
+  return sameBut(a as KeyedBy<unknown>, b as KeyedBy<unknown>, undefined);
+}
+
+type KeyedBy<V> = { readonly [key: string]: V };
+
+/** As `same`, of two objects, without looking at the fields in `ignored`, which both must have or both lack. */
+export function sameBut(a: object, b: object, ignored: ReadonlySet<string> | undefined): boolean {
   const keys = Object.keys(a);
-  if (keys.length !== Object.keys(b).length) return false;
-  return keys.every(
-    (key) =>
-      Object.hasOwn(b, key) && same((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]),
-  );
+  const others = Object.keys(b);
+  if (keys.length !== others.length) return false;
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i] as string;
+    // Two rows of one kind nearly always have their keys in one order.
+    if (key !== others[i] && !Object.hasOwn(b, key)) return false;
+    if (ignored?.has(key)) continue;
+    if (!same((a as KeyedBy<unknown>)[key], (b as KeyedBy<unknown>)[key])) return false;
+  }
+  return true;
 }

@@ -180,7 +180,8 @@ export class Transaction {
   }
 
   putCheck(row: CheckRow): void {
-    const old = this.tables.checks.get(keyOf(row.Node, row.CheckID));
+    const key = keyOf(row.Node, row.CheckID);
+    const old = this.tables.checks.get(key);
     if (old !== undefined) {
       if (checkServiceKey(old) !== checkServiceKey(row))
         this.#delete(this.tables.checksByService, checkServiceKey(old));
@@ -188,7 +189,7 @@ export class Transaction {
         this.#delete(this.tables.checksByStatus, checkStatusKey(old));
       this.#touchCheck(old);
     }
-    this.#set(this.tables.checks, keyOf(row.Node, row.CheckID), row);
+    this.#set(this.tables.checks, key, row);
     if (row.ServiceName !== '') this.#set(this.tables.checksByService, checkServiceKey(row), row);
     this.#set(this.tables.checksByStatus, checkStatusKey(row), row);
     this.#touchCheck(row);
@@ -270,10 +271,12 @@ export class Transaction {
     this.touch(watchKey.federationState(datacenter));
   }
 
-  #set<V>(table: OrderedMap<V>, key: string, value: V): void {
-    const had = table.has(key);
-    const old = table.get(key);
-    this.#undo?.push(() => (had ? table.set(key, old as V) : table.delete(key)));
+  #set<V extends {}>(table: OrderedMap<V>, key: string, value: V): void {
+    const undo = this.#undo;
+    if (undo !== undefined) {
+      const old = table.get(key);
+      undo.push(() => (old === undefined ? table.delete(key) : table.set(key, old)));
+    }
     table.set(key, value);
   }
 

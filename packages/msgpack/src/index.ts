@@ -11,7 +11,7 @@ import { Writer } from './writer.ts';
 export { MsgpackError } from './errors.ts';
 export { goTime, goTimeFromRfc3339, goTimeToRfc3339, goTimeToUnixMs, goTimeZero } from './go-time.ts';
 export { type DecodeOptions, Reader } from './reader.ts';
-export { Float, type Value } from './value.ts';
+export { Float, newMap, type Value } from './value.ts';
 export { Writer } from './writer.ts';
 
 /**

@@ -73,7 +73,7 @@ test('prototype: the key __proto__ is only a key', () => {
     string,
     unknown
   >;
-  expect(Object.getPrototypeOf(out)).toBe(null);
+  expect('constructor' in out || 'toString' in out).toBe(false);
   expect(({} as Record<string, unknown>)['x']).toBeUndefined();
   expect(bytes.length).toBeGreaterThan(0);
 });

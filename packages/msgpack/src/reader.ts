@@ -7,7 +7,8 @@
  * it is kept. Source: go-msgpack v0.5.5, codec/msgpack.go and codec/decode.go.
  */
 import { MsgpackError } from './errors.ts';
-import { Float, type Value } from './value.ts';
+import { ShortTexts } from './short-texts.ts';
+import { Float, newMap, type Value } from './value.ts';
 
 export interface DecodeOptions {
   /** Keys whose raw values are bytes, never text (times, keys, payloads). */
@@ -17,6 +18,7 @@ export interface DecodeOptions {
 }
 
 const depthMaxDefault = 64;
+const shortTexts = new ShortTexts();
 const noBytes: Uint8Array = new Uint8Array(0);
 const fatalUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -151,9 +153,7 @@ export class Reader {
     const size = d & 0x1f;
     this.offset++;
     const at = this.#take(size);
-    for (let i = at; i < at + size; i++)
-      if ((this.#bytes[i] as number) > 0x7f) return this.#bytes.toString('utf8', at, at + size);
-    return this.#bytes.toString('latin1', at, at + size);
+    return shortTexts.at(this.#bytes, at, size) ?? this.#bytes.toString('utf8', at, at + size);
   }
 
   /** Steps over one value of any type, ext included. */
@@ -190,7 +190,7 @@ export class Reader {
     if (d < 0x80 || d >= 0xe0) return this.int();
     if (d < 0x90 || d === 0xde || d === 0xdf) {
       const size = this.map();
-      const out = Object.create(null) as { [key: string]: Value };
+      const out = newMap();
       for (let i = 0; i < size; i++) {
         const key = this.key();
         out[key] = this.#any(binaryKeys, binaryKeys?.has(key) ?? false, depth - 1);
@@ -234,9 +234,8 @@ export class Reader {
     const size = this.#rawSize(false);
     const at = this.#take(size);
     if (binary) return copy(this.#bytes.subarray(at, at + size));
-    let ascii = size < 64;
-    for (let i = at; ascii && i < at + size; i++) ascii = (this.#bytes[i] as number) < 0x80;
-    if (ascii) return this.#bytes.toString('latin1', at, at + size);
+    const short = size < 32 ? shortTexts.at(this.#bytes, at, size) : undefined;
+    if (short !== undefined) return short;
     const view = this.#bytes.subarray(at, at + size);
     try {
       return fatalUtf8.decode(view);

@@ -24,25 +24,23 @@ export async function openEmbeddedLog(o: EmbeddedLogOptions): Promise<LogEngine>
   try {
     await fs.mkdir(dir);
     lock = await fs.lock(dir);
-    const recovered = await recover(fs, dir, (tail) => o.log?.({ kind: 'torn_tail_cut', ...tail }));
-    if (recovered.snapshot !== undefined) o.restore(recovered.snapshot.records, recovered.snapshot.index);
     let replayed = 0;
-    for (const { index, command } of recovered.entries) {
-      o.apply(index, command);
-      replayed++;
-    }
-    const snapshotIndex = recovered.snapshot?.index ?? 0;
-    o.log?.({ kind: 'opened', lastIndex: recovered.lastIndex, snapshotIndex, replayed });
+    const recovered = await recover(fs, dir, {
+      snapshot: ({ records, index }) => o.restore(records, index),
+      entry: ({ index, command }) => {
+        o.apply(index, command);
+        replayed++;
+      },
+      torn: (tail) => o.log?.({ kind: 'torn_tail_cut', ...tail }),
+    });
+    const { lastIndex, snapshotIndex, snapshotBytes } = recovered;
+    o.log?.({ kind: 'opened', lastIndex, snapshotIndex, replayed });
     const writer = new SegmentWriter(fs, dir, {
       segments: recovered.segments,
       segmentBytesMax: o.segmentBytesMax ?? 16 * 1024 * 1024,
     });
     if (recovered.rollFirst) writer.rollBeforeNext();
-    return new EmbeddedLog(o, fs, lock, writer, {
-      lastIndex: recovered.lastIndex,
-      snapshotIndex,
-      snapshotBytes: recovered.snapshotBytes,
-    });
+    return new EmbeddedLog(o, fs, lock, writer, { lastIndex, snapshotIndex, snapshotBytes });
   } catch (error) {
     await lock?.[Symbol.asyncDispose]();
     // Errors of the state machine (a snapshot it refuses) keep their own class; what has an errno came from the disk.

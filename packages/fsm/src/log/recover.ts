@@ -4,6 +4,7 @@
  * The newest snapshot, then every command after it, without a gap. Only the end of the last segment may be incomplete: it
  * is cut, and said so. Anything else that is not as it was written is an error naming file and offset, never a shorter
  * history (I6).
+ * One segment is in memory at a time: a log may be longer than memory is large.
  * Lives here: reading the directory. Must not live here: formats, writing on.
  */
 import { join } from 'node:path';
@@ -22,10 +23,16 @@ export interface Segment {
   readonly bytes: number;
 }
 
-export interface Recovered {
-  readonly snapshot: { readonly index: number; readonly records: readonly Uint8Array[] } | undefined;
+/** What recovery finds, in this order. A call may be the last one: recovery fails at the first damage. */
+export interface Findings {
+  readonly snapshot: (found: { readonly index: number; readonly records: readonly Uint8Array[] }) => void;
   /** Commands after the snapshot, in order, without a gap. */
-  readonly entries: Iterable<Entry>;
+  readonly entry: (entry: Entry) => void;
+  readonly torn: (tail: TornTail) => void;
+}
+
+export interface Recovered {
+  readonly snapshotIndex: number;
   readonly lastIndex: number;
   /** Segments that stay, oldest first; the last is the one to write on. */
   readonly segments: readonly Segment[];
@@ -46,7 +53,7 @@ export function segmentFileName(firstIndex: number): string {
 }
 
 /** Reads everything, cuts a torn tail (durably, before anything is written after it), removes what a snapshot made superfluous. */
-export async function recover(fs: LogFs, dir: string, onTorn: (tail: TornTail) => void): Promise<Recovered> {
+export async function recover(fs: LogFs, dir: string, on: Findings): Promise<Recovered> {
   const names = await fs.list(dir);
   for (const name of names) if (isTemporary(name)) await fs.remove(join(dir, name));
   const newest = names
@@ -55,6 +62,7 @@ export async function recover(fs: LogFs, dir: string, onTorn: (tail: TornTail) =
     .at(-1);
   const snapshot = newest === undefined ? undefined : await readSnapshotFile(fs, dir, newest);
   const snapshotIndex = snapshot?.index ?? 0;
+  if (snapshot !== undefined) on.snapshot(snapshot);
 
   const all = names.filter((name) => segmentName.test(name)).sort();
   // A segment whose successor starts at or before the first command wanted holds nothing wanted.
@@ -62,7 +70,6 @@ export async function recover(fs: LogFs, dir: string, onTorn: (tail: TornTail) =
     (_, i) => i === all.length - 1 || firstIndexOf(all[i + 1] as string) > snapshotIndex + 1,
   );
   const segments: Segment[] = [];
-  const lists: (readonly Entry[])[] = [];
   let next = snapshotIndex + 1;
   let segmentEnd = 0;
   for (const name of wanted) {
@@ -73,16 +80,18 @@ export async function recover(fs: LogFs, dir: string, onTorn: (tail: TornTail) =
     if (scan.verdict === 'corrupt' || (scan.verdict === 'torn' && !last))
       throw damaged(dir, path, scan.end, scan.why);
     if (scan.verdict === 'torn')
-      onTorn({ file: path, offset: scan.end, bytes: bytes.length - scan.end, why: scan.why });
+      on.torn({ file: path, offset: scan.end, bytes: bytes.length - scan.end, why: scan.why });
     if (last) await settle(fs, path, scan.end);
     if (scan.end === 0) continue; // not even a header: the segment is gone
     if (scan.firstIndex !== firstIndexOf(name))
       throw damaged(dir, path, 0, `it begins with index ${scan.firstIndex}`);
     if (scan.firstIndex > next)
       throw damaged(dir, path, 0, `commands ${next} to ${scan.firstIndex - 1} are missing before it`);
-    const fresh = scan.entries.filter((entry) => entry.index >= next);
-    lists.push(fresh);
-    next += fresh.length;
+    for (const entry of scan.entries) {
+      if (entry.index < next) continue; // older than the snapshot
+      on.entry(entry);
+      next++;
+    }
     segmentEnd = scan.firstIndex + scan.entries.length;
     segments.push({ name, firstIndex: scan.firstIndex, bytes: scan.end });
   }
@@ -95,8 +104,7 @@ export async function recover(fs: LogFs, dir: string, onTorn: (tail: TornTail) =
   ];
   for (const name of superfluous) await fs.remove(join(dir, name));
   return {
-    snapshot,
-    entries: lists.flat(),
+    snapshotIndex,
     lastIndex: next - 1,
     segments,
     snapshotBytes: snapshot?.bytes ?? 0,
