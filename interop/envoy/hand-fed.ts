@@ -8,6 +8,7 @@ import { gatewayCli } from '@fed/tooling/federation';
 import { type GatewayWorld, openXdsServer, type XdsClientStatus, type XdsServer } from '@fed/xds';
 import { Child } from '../lib/child.ts';
 import { program } from '../lib/peers.ts';
+import type { Pem } from './certificates.ts';
 import { EnvoyView } from './view.ts';
 
 /** Until a gateway has started and taken its first configuration, in ms. */
@@ -22,6 +23,8 @@ export interface HandFedOptions {
   readonly world?: GatewayWorld;
   readonly adminPort: number;
   readonly token?: string;
+  /** xDS over TLS, by this certificate and no other; the file holds its authority. */
+  readonly tls?: Pem & { readonly caFile: string; readonly serverName: string };
   readonly drainTime?: string;
 }
 
@@ -40,9 +43,10 @@ class Told {
     for (const hear of this.#heard) hear(world);
   }
 
-  async serve(port: number): Promise<XdsServer> {
+  async serve(port: number, tls?: Pem): Promise<XdsServer> {
+    const bind = { host: '127.0.0.1', port };
     return await openXdsServer({
-      bind: { host: '127.0.0.1', port },
+      ...(tls === undefined ? { bind } : { tls: { cert: tls.cert, key: tls.key, bind } }),
       coalesceMs: 10,
       log: (n) => {
         if (n.code === 'nack') this.refusals.push(n.text);
@@ -71,13 +75,14 @@ export class HandFed implements AsyncDisposable {
 
   static async open(o: HandFedOptions): Promise<HandFed> {
     const told = new Told(o.world);
-    const xds = await told.serve(0);
+    const xds = await told.serve(0, o.tls);
     const args = [
       gatewayCli,
       '--no-register',
       ...['--proxy-id', o.id],
       ...['--http-addr', '127.0.0.1:1'], // no agent: everything is told
       ...['--grpc-addr', `127.0.0.1:${xds.address.port}`],
+      ...(o.tls === undefined ? [] : ['--grpc-ca-file', o.tls.caFile, '--tls-server-name', o.tls.serverName]),
       ...['--admin-bind', `127.0.0.1:${o.adminPort}`],
       ...['--drain-time', o.drainTime ?? '0s'],
       ...(o.token === undefined ? [] : ['--token', o.token]),

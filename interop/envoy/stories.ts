@@ -3,7 +3,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { recommended, snapshotOf } from '@fed/xds';
 import { describe, expect, test } from 'vitest';
 import { freePorts } from '../lib/free-ports.ts';
@@ -139,6 +139,31 @@ function handFedStories({ variable, version }: Release): void {
     const { types, responses } = dc2.client() ?? {};
     expect(types?.Cluster).toMatchObject({ held: clusters, nacks: 0 });
     expect(responses, 'one response: the endpoints that changed').toBe(1);
+  });
+
+  test('xDS over TLS: by the server’s certificate Envoy is configured; by another name it is not', async () => {
+    await using folder = await TempFolder.open();
+    const pem = certificateOf(folder.path, 'dc2', 'n1');
+    const caFile = join(folder.path, 'consul-agent-ca.pem');
+    const [dc1, dc2, adminPort, otherPort] = (await freePorts(4)) as [number, number, number, number];
+    const world = worldOf('dc2', { gateway: { dc1, dc2 }, server: 1, web: {} });
+    const base = { id: 'gateway-dc2', dataPlane: 'envoy', variable, token: 'secret' } as const;
+    const tls = { ...pem, caFile, serverName: 'server.dc2.consul' };
+    await using gateway = await HandFed.open({ ...base, adminPort, world, tls });
+    expect(await listens(dc2)).toBe(true);
+    expect(gateway.refusals).toEqual([]);
+    await using misled = await HandFed.open({
+      ...base,
+      adminPort: otherPort,
+      tls: { ...tls, serverName: 'server.dc1.consul' },
+    });
+    await until('Envoy refuses the certificate', newsMs, async () => {
+      const refused = 'cluster.local_agent.ssl.fail_verify_san';
+      return (
+        (await misled.view.ready().catch(() => false)) === false && (await misled.view.count(refused)) > 0
+      );
+    });
+    expect(misled.client()).toBeUndefined();
   });
 
   test('a gateway that is not registered: Envoy waits without listening; as soon as it is, Envoy listens', async () => {

@@ -56,12 +56,13 @@ test('agent: ids are escaped; 404 means unknown', async () => {
 });
 
 test.each([
-  [{ xDS: { Port: 8_502, Ports: { Plaintext: 18_502, TLS: 8_503 } } }, 18_502],
-  [{ xDS: { Port: 8_502 } }, 8_502],
-  [{ xDS: { Port: -1 } }, undefined],
-  [{}, undefined],
-])('agent: the xDS port of %j is %s', async (self, port) => {
-  expect((await (await agentAt(json(self))).agent.self(never)).xdsPort).toBe(port);
+  [{ xDS: { Port: 8_502, Ports: { Plaintext: 18_502, TLS: 8_503 } } }, 18_502, 8_503],
+  [{ xDS: { Port: 8_502 } }, 8_502, undefined],
+  [{ xDS: { Port: -1, Ports: { Plaintext: -1, TLS: 8_503 } } }, undefined, 8_503],
+  [{}, undefined, undefined],
+])('agent: the xDS ports of %j are %s and, over TLS, %s', async (self, port, tlsPort) => {
+  const { xdsPort, xdsTlsPort } = await (await agentAt(json(self))).agent.self(never);
+  expect([xdsPort, xdsTlsPort]).toEqual([port, tlsPort]);
 });
 
 test('agent: its datacenter, and the proxy configuration of an instance', async () => {

@@ -70,19 +70,25 @@ export class Agent {
     return proxy?.Config ?? undefined;
   }
 
-  /** Its datacenter, and the port of its plain-text xDS server; what it does not have or say is absent. */
-  async self(signal: AbortSignal): Promise<{ readonly datacenter?: string; readonly xdsPort?: number }> {
+  /** Its datacenter, and the ports of its xDS server, in plain text and over TLS; what it does not have or say is absent. */
+  async self(signal: AbortSignal): Promise<{
+    readonly datacenter?: string;
+    readonly xdsPort?: number;
+    readonly xdsTlsPort?: number;
+  }> {
     const path = '/v1/agent/self';
     const { text } = await this.#ask('GET', path, signal);
     const self = this.#parse<{
       Config?: { Datacenter?: unknown };
-      xDS?: { Port?: unknown; Ports?: { Plaintext?: unknown } };
+      xDS?: { Port?: unknown; Ports?: { Plaintext?: unknown; TLS?: unknown } };
     }>(text, path);
     const port = self.xDS?.Ports?.Plaintext ?? self.xDS?.Port;
+    const tlsPort = self.xDS?.Ports?.TLS;
     const datacenter = self.Config?.Datacenter;
     return {
       ...(typeof datacenter === 'string' && { datacenter }),
       ...(typeof port === 'number' && port > 0 && { xdsPort: port }),
+      ...(typeof tlsPort === 'number' && tlsPort > 0 && { xdsTlsPort: tlsPort }),
     };
   }
 

@@ -46,7 +46,19 @@ export function parseCommandLine(argv: readonly string[], o: CommandLineOptions 
       (value: string, before: readonly string[] = []): readonly string[] => [...before, value],
     )
     .option('--http-addr <host:port>', 'HTTP API of the agent (default: $CONSUL_HTTP_ADDR or 127.0.0.1:8500)')
-    .option('--grpc-addr <host:port>', 'xDS of the agent (default: $CONSUL_GRPC_ADDR, or ask the agent)')
+    .option(
+      '--grpc-addr <host:port>',
+      'xDS of the agent; https:// for TLS (default: $CONSUL_GRPC_ADDR, or ask the agent)',
+    )
+    .option(
+      '--grpc-ca-file <file>',
+      'authority of the xDS server’s certificate (default: $CONSUL_GRPC_CACERT)',
+    )
+    .option('--grpc-ca-path <folder>', 'the same as a folder of files (default: $CONSUL_GRPC_CAPATH)')
+    .option(
+      '--tls-server-name <name>',
+      'name in the xDS server’s certificate, such as server.dc1.consul (default: $CONSUL_TLS_SERVER_NAME)',
+    )
     .option('--token <token>', 'ACL token (default: $CONSUL_HTTP_TOKEN)')
     .option('--admin-bind <ip:port>', 'metrics, readiness and connections (default: 127.0.0.1:19000)')
     .option('--data-plane <name>', 'embedded: the relay of this program (the default); envoy: a real Envoy')

@@ -46,7 +46,7 @@ describe('command line', () => {
         { name: 'six', host: '::1', port: 0 },
       ],
       httpUrl: 'http://10.0.0.1:8500',
-      grpcTarget: '10.0.0.1:8502',
+      grpc: { target: '10.0.0.1:8502', tls: false },
       token: 't',
       adminBind: { host: '127.0.0.1', port: 0 },
       dataPlane: 'envoy',
@@ -98,12 +98,30 @@ describe('command line', () => {
     expect(config('', env)).toMatchObject({
       httpUrl: 'https://agent:8501',
       token: 'secret',
-      grpcTarget: 'unix:///run/xds.sock',
+      grpc: { target: 'unix:///run/xds.sock', tls: false },
     });
     expect(config('--http-addr a:1 --token t --grpc-addr [::1]:8502', env)).toMatchObject({
       httpUrl: 'http://a:1',
       token: 't',
-      grpcTarget: '[::1]:8502',
+      grpc: { target: '[::1]:8502', tls: false },
+    });
+  });
+
+  test('xDS over TLS: asked for by https:// or by naming an authority; the environment says it, too', () => {
+    expect(config('--grpc-addr https://10.0.0.1').grpc).toEqual({ target: '10.0.0.1:8503', tls: true });
+    expect(config('--grpc-addr 10.0.0.1:1 --grpc-ca-file ca.pem')).toMatchObject({
+      grpc: { target: '10.0.0.1:1', tls: true },
+      grpcCaFile: 'ca.pem',
+    });
+    const env = {
+      CONSUL_GRPC_CACERT: 'a',
+      CONSUL_GRPC_CAPATH: 'b',
+      CONSUL_TLS_SERVER_NAME: 'server.dc1.consul',
+    };
+    expect(config('', env)).toMatchObject({
+      grpcCaFile: 'a',
+      grpcCaPath: 'b',
+      tlsServerName: 'server.dc1.consul',
     });
   });
 
@@ -116,7 +134,7 @@ describe('command line', () => {
     ['--bind-address 0.0.0.0:8443', 'bind_address_malformed', 'name=ip:port'],
     ['--bind-address a=host:1', 'bind_address_malformed', '--bind-address'],
     ['--http-addr unix:///x', 'url_malformed', '--http-addr'],
-    ['--grpc-addr https://x:1', 'url_malformed', '--grpc-addr'],
+    ['--grpc-addr http://x:1 --grpc-ca-file ca.pem', 'url_malformed', 'https://'],
     ['--deregister-after-critical soon', 'duration_malformed', '--deregister-after-critical'],
     ['--drain-time 5', 'duration_malformed', '--drain-time'],
     ['--data-plane haproxy', 'data_plane_unsupported', '--data-plane'],

@@ -22,6 +22,9 @@ export interface Flags {
   readonly bindAddress?: readonly string[];
   readonly httpAddr?: string;
   readonly grpcAddr?: string;
+  readonly grpcCaFile?: string;
+  readonly grpcCaPath?: string;
+  readonly tlsServerName?: string;
   readonly token?: string;
   readonly adminBind?: string;
   readonly dataPlane?: string;
@@ -56,8 +59,13 @@ export interface GatewayConfig {
   readonly bindAddresses: readonly BindAddress[];
   /** Where the agent's HTTP API is. */
   readonly httpUrl: string;
-  /** Where its xDS is, as a gRPC target; absent: ask the agent. */
-  readonly grpcTarget?: string;
+  /** Where its xDS is; absent: ask the agent. */
+  readonly grpc?: GrpcAddress;
+  /** Authorities of its certificate: a file, a folder of files. Either asks for TLS. */
+  readonly grpcCaFile?: string;
+  readonly grpcCaPath?: string;
+  /** The name its certificate must have. */
+  readonly tlsServerName?: string;
   readonly token?: string;
   readonly adminBind: HostPort;
   readonly dataPlane: 'embedded' | 'envoy';
@@ -76,6 +84,12 @@ export interface GatewayConfig {
   readonly logLevel: string;
 }
 
+export interface GrpcAddress {
+  /** `host:port` or `unix:///path`. */
+  readonly target: string;
+  readonly tls: boolean;
+}
+
 /** A mistake in how the program was called. `flag` is without dashes. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
@@ -89,6 +103,7 @@ export class UsageError extends Error {
     | 'address_not_bindable'
     | 'bind_address_malformed'
     | 'url_malformed'
+    | 'ca_unusable'
     | 'duration_malformed'
     | 'log_level_unknown';
   readonly flag: string;
@@ -151,6 +166,9 @@ export function readConfig(flags: Flags, env: Readonly<Record<string, string | u
   }
   const token = flags.token || env['CONSUL_HTTP_TOKEN'];
   const grpcAddr = flags.grpcAddr || env['CONSUL_GRPC_ADDR'];
+  const grpcCaFile = flags.grpcCaFile || env['CONSUL_GRPC_CACERT'];
+  const grpcCaPath = flags.grpcCaPath || env['CONSUL_GRPC_CAPATH'];
+  const tlsServerName = flags.tlsServerName || env['CONSUL_TLS_SERVER_NAME'];
   const deregisterAfterCritical = flags.deregisterAfterCritical || '6h';
   durationMs('deregister-after-critical', deregisterAfterCritical);
   return {
@@ -163,7 +181,10 @@ export function readConfig(flags: Flags, env: Readonly<Record<string, string | u
     ...(flags.wanAddress && { wanAddress: parseAddress('wan-address', flags.wanAddress) }),
     bindAddresses: (flags.bindAddress ?? []).map(parseBindAddress),
     httpUrl: httpUrl(flags.httpAddr || env['CONSUL_HTTP_ADDR'] || '127.0.0.1:8500'),
-    ...(grpcAddr && { grpcTarget: grpcTarget(grpcAddr) }),
+    ...(grpcAddr && { grpc: grpcAddress(grpcAddr, Boolean(grpcCaFile || grpcCaPath)) }),
+    ...(grpcCaFile && { grpcCaFile }),
+    ...(grpcCaPath && { grpcCaPath }),
+    ...(tlsServerName && { tlsServerName }),
     ...(token && { token }),
     adminBind: parseAddress('admin-bind', flags.adminBind || '127.0.0.1:19000', 19_000),
     dataPlane,
@@ -251,19 +272,23 @@ function httpUrl(text: string): string {
   return url.href.replace(/\/+$/, '');
 }
 
-/** `host:port`, `http://host:port` or `unix:///path` as a gRPC target. */
-function grpcTarget(text: string): string {
-  if (text.startsWith('unix://')) return text;
-  if (text.startsWith('https://')) {
+/** `host:port`, `http(s)://host:port` or `unix:///path`. Without a scheme, an authority that is named asks for TLS. */
+function grpcAddress(text: string, authorityNamed: boolean): GrpcAddress {
+  if (text.startsWith('unix://')) return { target: text, tls: false };
+  if (authorityNamed && text.startsWith('http://')) {
     throw new UsageError(
       'url_malformed',
       'grpc-addr',
-      `"${text}": the agent's plain-text xDS port is needed, http://`,
+      `"${text}" is plain text, but an authority is named for it: write https://, or leave --grpc-ca-file and --grpc-ca-path out`,
     );
   }
-  const target = text.replace(/^http:\/\//, '').replace(/\/+$/, '');
-  const { host, port } = parseAddress('grpc-addr', target, 8_502);
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  const { host, port } = parseAddress(
+    'grpc-addr',
+    text.replace(/^https?:\/\//, '').replace(/\/+$/, ''),
+    text.startsWith('https://') || authorityNamed ? 8_503 : 8_502,
+  );
+  const target = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  return { target, tls: authorityNamed || text.startsWith('https://') };
 }
 
 const unitMs: Readonly<Record<string, number>> = {

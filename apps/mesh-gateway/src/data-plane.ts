@@ -5,10 +5,20 @@
  */
 import type { HostPort } from '@fed/alpn-mux';
 
+/** Whom the xDS server has to prove to be. */
+export interface XdsTls {
+  /** PEM; absent: the authorities this machine trusts. */
+  readonly ca?: string;
+  /** The name its certificate must have; absent: the host that is dialled (Envoy: any). */
+  readonly serverName?: string;
+}
+
 /** What can be known once the agent has the registration. */
 export interface Assignment {
   /** xDS as a gRPC target: `host:port` or `unix:///path`. */
   readonly target: string;
+  /** Absent: plain text. */
+  readonly tls?: XdsTls;
   readonly datacenter?: string;
   /** The proxy configuration under which the instance is registered. */
   readonly proxyConfig?: Readonly<Record<string, unknown>>;

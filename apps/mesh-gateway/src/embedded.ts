@@ -57,13 +57,14 @@ export async function openEmbeddedPlane(o: EmbeddedOptions): Promise<DataPlane> 
   });
 
   return {
-    async start({ target }) {
+    async start({ target, tls }) {
       xds = openXdsClient({
         target,
         nodeId: id,
         cluster: service,
         clock,
         rng,
+        ...(tls !== undefined && { credentials: tls }),
         ...(token !== undefined && { token }),
         ...(nodeName !== undefined && { nodeName }),
         log: (n) => {

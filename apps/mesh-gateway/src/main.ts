@@ -7,8 +7,10 @@
  */
 import { renderHostPort } from '@fed/alpn-mux';
 import { Agent, type AgentError } from './agent.ts';
+import { askAgent } from './assignment.ts';
+import { readAuthorities } from './authorities.ts';
 import type { GatewayConfig } from './config.ts';
-import type { Announce, Assignment, DataPlane } from './data-plane.ts';
+import type { Announce, DataPlane } from './data-plane.ts';
 import { type KeepRegistered, keepRegistered } from './keep-registered.ts';
 import type { Log } from './log.ts';
 import { settlePorts } from './ports-settled.ts';
@@ -21,6 +23,7 @@ export async function main(given: GatewayConfig, world: World, log: Log, stop: A
   const config = await settlePorts(given, world.freePort);
   const { id, token } = config;
   const body = registrationBody(config, world.hostAddresses());
+  const ca = readAuthorities(config);
   const agent = new Agent({ url: config.httpUrl, exchange, clock, ...(token !== undefined && { token }) });
   let kept: KeepRegistered | undefined;
   const announce: Announce = (binds, admin) =>
@@ -49,9 +52,12 @@ export async function main(given: GatewayConfig, world: World, log: Log, stop: A
   if (registration) await Promise.race([registration.registered, aborted(stop)]);
   if (stop.aborted) return 0;
 
-  const assignment = await askAgent(config, agent, log, stop);
+  const assignment = await askAgent({ config, ca, agent, log, stop });
   await plane.start(assignment);
-  log.info({ target: assignment.target, id }, 'asking for configuration over xDS');
+  log.info(
+    { target: assignment.target, tls: assignment.tls !== undefined, id },
+    'asking for configuration over xDS',
+  );
   const crashed = await Promise.race([plane.ended, aborted(stop)]);
 
   // Nobody is sent here any more; nothing new is configured; nobody new comes in; those inside go.
@@ -77,12 +83,12 @@ export async function printBootstrap(
   const { clock, exchange } = world;
   const config = await settlePorts(given, world.freePort);
   const { token } = config;
+  const ca = readAuthorities(config);
   const agent = new Agent({ url: config.httpUrl, exchange, clock, ...(token !== undefined && { token }) });
   if (config.register) await agent.register(registrationBody(config, world.hostAddresses()), stop);
   const { bootstrapText } = await import('./envoy/bootstrap.ts');
-  world.print(
-    (await bootstrapText(config, await askAgent(config, agent, log, stop), world.resolve)).trimEnd(),
-  );
+  const assignment = await askAgent({ config, ca, agent, log, stop });
+  world.print((await bootstrapText(config, assignment, world.resolve)).trimEnd());
 }
 
 /** Either room is entered only by who lives there: the other one's libraries are not even loaded. */
@@ -98,34 +104,6 @@ async function openPlane(o: {
       return await (await import('./embedded.ts')).openEmbeddedPlane(o);
     case 'envoy':
       return await (await import('./envoy/plane.ts')).openEnvoyPlane(o);
-  }
-}
-
-const xdsPortDefault = 8_502;
-
-/** Where xDS is and what else the agent knows of us; a gateway that then asks in vain says so in its log. */
-async function askAgent(c: GatewayConfig, agent: Agent, log: Log, stop: AbortSignal): Promise<Assignment> {
-  const { hostname } = new URL(c.httpUrl); // IPv6 in brackets, as gRPC wants it
-  const target = c.grpcTarget ?? `${hostname}:${xdsPortDefault}`;
-  if (c.dataPlane === 'embedded' && c.grpcTarget !== undefined) return { target };
-  try {
-    const [self, proxyConfig] = await Promise.all([
-      agent.self(stop),
-      c.dataPlane === 'envoy' ? agent.proxyConfig(c.id, stop) : undefined,
-    ]);
-    if (c.grpcTarget === undefined && self.xdsPort === undefined)
-      log.warn({ target }, 'the agent names no xDS port; trying the usual one, or set --grpc-addr');
-    return {
-      target: c.grpcTarget ?? `${hostname}:${self.xdsPort ?? xdsPortDefault}`,
-      ...(self.datacenter !== undefined && { datacenter: self.datacenter }),
-      ...(proxyConfig !== undefined && { proxyConfig }),
-    };
-  } catch (e) {
-    log.warn(
-      { ...reason(e as AgentError), target },
-      'cannot ask the agent for its xDS port; trying this one',
-    );
-    return { target };
   }
 }
 

@@ -60,6 +60,8 @@ async function main(argv: readonly string[]): Promise<void> {
   addTlsCommands(program);
   const { addClientCommands } = await import('./commands/client-commands.ts');
   addClientCommands(program, print);
+  const { addXdsCommands } = await import('./commands/xds-commands.ts');
+  addXdsCommands(program, print);
   const { addSnapshotCommands } = await import('./commands/snapshot-commands.ts');
   addSnapshotCommands(program, print);
 

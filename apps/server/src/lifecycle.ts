@@ -16,7 +16,7 @@ export function tellUp(
   at: {
     readonly config: Config;
     readonly http: readonly string[];
-    readonly grpc: Address;
+    readonly grpc: { readonly plain: number; readonly tls: number };
     readonly server: Address;
   },
 ): void {

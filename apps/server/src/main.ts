@@ -12,18 +12,16 @@ import { openRpcPool } from '@fed/rpc';
 import { openWanfedTransport } from '@fed/wanfed-transport';
 import { abroadPool, createAbroad } from './abroad.ts';
 import { Access } from './acl/access.ts';
-import { guardingGateways } from './acl/gateway-guard.ts';
 import { askingAs, processToken } from './acl/own-questions.ts';
 import { Agent } from './agent/agent.ts';
 import { aroundEndpoints } from './around-endpoints.ts';
-import { binding } from './binding.ts';
 import type { StopReason } from './commands/server-command.ts';
 import type { Config } from './config/config.ts';
 import { Authority } from './connect-ca/authority.ts';
 import { dialAbroad } from './dial-abroad.ts';
 import { dialRpc } from './dial-rpc.ts';
 import { ForeignConnections } from './foreign-connections.ts';
-import { watchGateways } from './gateway-worlds.ts';
+import { openGatewayPlane } from './gateway-plane.ts';
 import { serverRoutes } from './http/routes.ts';
 import { createApi } from './http/server.ts';
 import { readNodeId, usingDataDir } from './identity.ts';
@@ -198,16 +196,15 @@ export async function runServer(
   if (primary !== datacenter) reach.want(primary);
 
   // For gateways and for people.
-  const openXds = () =>
-    machine.openXds({
-      bind: config.grpc,
-      watchGateway: guardingGateways(watchGateways({ datacenter, domain, fsm }), access, (refusal) =>
-        log.warn({ room: 'xds' }, refusal),
-      ),
-      clock,
-      log: room('xds'),
-    });
-  await using xds = await binding('ports.grpc', config.grpc, openXds);
+  await using gateways = await openGatewayPlane({
+    config,
+    fsm,
+    access,
+    tls,
+    clock,
+    open: machine.openXds,
+    log: room('xds'),
+  });
   using agent = new Agent({
     node: self,
     fsm,
@@ -229,7 +226,8 @@ export async function runServer(
     self,
     wan: wanPool,
     lan: lanPool,
-    grpcPort: xds.address.port,
+    gateways,
+    clock,
     certificateExpiresAtMs: identity.expiresAtMs,
   };
   const api = createApi({
@@ -248,7 +246,7 @@ export async function runServer(
   await using http = await machine.openHttp({ config, identity: tls, serve: api });
   using _hangup = machine.onHangup(reload, log);
 
-  tellUp(log, machine, { config, http: http.urls, grpc: xds.address, server: door.address });
+  tellUp(log, machine, { config, http: http.urls, grpc: gateways.ports, server: door.address });
   up({ rooms, ask, agent });
 
   const reason = await stopped(stop.signal);

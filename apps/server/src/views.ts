@@ -11,10 +11,12 @@ import type { RpcPool } from '@fed/rpc';
 import type { Serf } from '@fed/serf';
 import type { WanfedTransport } from '@fed/wanfed-transport';
 import type { Config } from './config/config.ts';
+import type { GatewayPlane } from './gateway-plane.ts';
 import { memberJson } from './http/agent.ts';
 import type { Reach } from './reach.ts';
 import type { Router } from './router.ts';
 import { buildTag, version } from './version.ts';
+import type { World } from './world.ts';
 
 export interface Rooms {
   readonly config: Config;
@@ -29,7 +31,8 @@ export interface Rooms {
   readonly lan: Serf;
   readonly transport: WanfedTransport;
   readonly reach: Reach;
-  readonly grpcPort: number;
+  readonly gateways: GatewayPlane;
+  readonly clock: World['clock'];
   readonly certificateExpiresAtMs: number;
   readonly wallMs: () => number;
   readonly serverAddress: string;
@@ -37,6 +40,7 @@ export interface Rooms {
 
 export function selfView(r: Rooms): unknown {
   const { config } = r;
+  const { ports } = r.gateways;
   return {
     Config: {
       Datacenter: config.datacenter,
@@ -66,7 +70,7 @@ export function selfView(r: Rooms): unknown {
     Member: memberJson(r.lan.local()),
     Stats: statsView(r),
     Meta: config.nodeMeta,
-    xDS: { Port: r.grpcPort, Ports: { Plaintext: r.grpcPort, TLS: -1 } },
+    xDS: { Port: ports.plain, Ports: { Plaintext: ports.plain, TLS: ports.tls } },
   };
 }
 

@@ -16,6 +16,17 @@ describe('TLS identity', () => {
     expect(tls.material.cert).toBe(pem('m1-dc2'));
   });
 
+  test('a watcher is told every replacement until it leaves, and none that was refused', () => {
+    const tls = identity('n1-dc1');
+    const told: string[] = [];
+    const watch = tls.watch(({ cert }) => told.push(cert));
+    tls.replace(material('m1-dc2'));
+    expect(() => tls.replace({ ...material('n1-dc1'), ca: [] })).toThrow(TlsMaterialError);
+    watch[Symbol.dispose]();
+    tls.replace(material('n1-dc1'));
+    expect(told).toEqual([pem('m1-dc2')]);
+  });
+
   const good = material('n1-dc1');
   for (const [code, bad] of [
     ['ca_missing', { ...good, ca: [] }],

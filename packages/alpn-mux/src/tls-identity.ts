@@ -42,6 +42,7 @@ export class TlsIdentity {
   #material: TlsMaterial;
   #context: SecureContext;
   #generation = 1;
+  readonly #watchers = new Set<(material: TlsMaterial) => void>();
 
   constructor(material: TlsMaterial) {
     this.#context = contextOf(material);
@@ -72,6 +73,13 @@ export class TlsIdentity {
     this.#context = contextOf(material);
     this.#material = material;
     this.#generation += 1;
+    for (const tell of this.#watchers) tell(material);
+  }
+
+  /** Tells every replacement from now on, to those who cannot look at `generation` for each connection. */
+  watch(tell: (material: TlsMaterial) => void): Disposable {
+    this.#watchers.add(tell);
+    return { [Symbol.dispose]: () => void this.#watchers.delete(tell) };
   }
 }
 

@@ -6,8 +6,15 @@
  */
 export type XdsAddress =
   | { readonly kind: 'unix'; readonly path: string }
-  /** `host`: an IP address by the time it reaches Envoy. `ca`: PEM; present means TLS. */
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly ca?: string };
+  /** `host`: an IP address by the time it reaches Envoy. `tls` absent: plain text. */
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls?: XdsAddressTls };
+
+export interface XdsAddressTls {
+  /** PEM of the authorities. Absent: those the machine trusts. */
+  readonly ca?: string;
+  /** The DNS name its certificate must have. Absent: any, as in the original. */
+  readonly serverName?: string;
+}
 
 export class XdsAddressError extends Error {
   override readonly name = 'XdsAddressError';

@@ -113,7 +113,35 @@ function optionsOf(c: Case): BootstrapOptions {
     ...basic,
     datacenter: c.agent.datacenter,
     token: c.token,
-    xds: tls && address.kind === 'tcp' ? { ...address, ca } : address,
+    xds: tls && address.kind === 'tcp' ? { ...address, tls: { ca } } : address,
     ...(nodeName !== undefined ? { nodeName } : {}),
   };
 }
+
+test('TLS: a name that the certificate must have; the machine’s own authorities', () => {
+  const named = bootstrapOf({
+    ...basic,
+    xds: { kind: 'tcp', host: '127.0.0.1', port: 8503, tls: { serverName: 'server.dc1.consul' } },
+  });
+  expect(named).toMatchObject({
+    static_resources: {
+      clusters: [
+        {
+          transport_socket: {
+            typed_config: {
+              sni: 'server.dc1.consul',
+              common_tls_context: {
+                validation_context: {
+                  trusted_ca: { filename: '/etc/ssl/certs/ca-certificates.crt' },
+                  match_typed_subject_alt_names: [
+                    { san_type: 'DNS', matcher: { exact: 'server.dc1.consul' } },
+                  ],
+                },
+              },
+            },
+          },
+        },
+      ],
+    },
+  });
+});

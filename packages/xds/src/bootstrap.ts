@@ -6,7 +6,7 @@
  * Lives here: the document. Must not live here: files, processes, the resolving of addresses.
  * Sources: Consul command/connect/envoy/bootstrap_tpl.go, bootstrap_config.go; envoy/config/bootstrap/v3.
  */
-import type { XdsAddress } from './bootstrap-address.ts';
+import type { XdsAddress, XdsAddressTls } from './bootstrap-address.ts';
 import type { HostPort } from './ports.ts';
 import { type StatsLabels, statsTags } from './stats-tags.ts';
 import type { Json, JsonObject } from './wire/json.ts';
@@ -35,6 +35,8 @@ export class BootstrapError extends Error {
   readonly code = 'bad_config';
 }
 
+/** Where Debian, Ubuntu and Alpine keep the authorities they trust. */
+const systemAuthorities = '/etc/ssl/certs/ca-certificates.crt';
 const localAgent = 'local_agent';
 const adsSource = { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' };
 /** Regular expressions of statistics are longer than Envoy's default program size allows. */
@@ -94,7 +96,7 @@ export function bootstrapOf(o: BootstrapOptions): JsonObject {
 function agentCluster(xds: XdsAddress): JsonObject {
   const http2 = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
   const address = xds.kind === 'unix' ? { pipe: { path: xds.path } } : socket(xds);
-  const ca = xds.kind === 'tcp' ? xds.ca : undefined;
+  const secure = xds.kind === 'tcp' ? xds.tls : undefined;
   return {
     name: localAgent,
     ignore_health_on_host_removal: false,
@@ -110,15 +112,25 @@ function agentCluster(xds: XdsAddress): JsonObject {
       cluster_name: localAgent,
       endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }],
     },
-    ...(ca !== undefined ? { transport_socket: tls(ca) } : {}),
+    ...(secure !== undefined ? { transport_socket: tls(secure) } : {}),
   };
 }
 
-function tls(ca: string): JsonObject {
+function tls({ ca, serverName }: XdsAddressTls): JsonObject {
+  const exact = serverName === undefined ? undefined : { exact: serverName };
+  const trusted_ca = ca === undefined ? { filename: systemAuthorities } : { inline_string: ca };
   return {
     name: 'tls',
     typed_config: {
-      common_tls_context: { validation_context: { trusted_ca: { inline_string: ca } } },
+      ...(serverName === undefined ? {} : { sni: serverName }),
+      common_tls_context: {
+        validation_context: {
+          trusted_ca,
+          ...(exact === undefined
+            ? {}
+            : { match_typed_subject_alt_names: [{ san_type: 'DNS', matcher: exact }] }),
+        },
+      },
       '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
     },
   };

@@ -14,6 +14,7 @@ export { openXdsClient, type XdsClient, type XdsClientOptions, type XdsClientSta
 export type { Bind } from './core/binds.ts';
 export { clustersOf } from './core/clusters.ts';
 export { endpointsOf } from './core/endpoints.ts';
+export type { Holding } from './core/holdings.ts';
 export { type Endpoint, localServersOf } from './core/instances.ts';
 export { type Destination, describeGateway, type GatewayIr, type Route } from './core/ir.ts';
 export { listenersOf } from './core/listeners.ts';
@@ -47,9 +48,11 @@ export type { Clock, HostPort, Notice, Rng } from './ports.ts';
 export {
   openXdsServer,
   type XdsClientStatus,
+  type XdsHoldings,
   type XdsServer,
   XdsServerError,
   type XdsServerOptions,
 } from './server.ts';
+export type { XdsServerMaterial } from './server-credentials.ts';
 export { systemClock, systemRng } from './system.ts';
 export type { Json, JsonObject } from './wire/json.ts';

@@ -7,7 +7,8 @@
  * Lives here: sockets, timers, the lists of streams and feeds. Must not live here: any decision about resources.
  * Source: Consul agent/xds/server.go (limits and identification); grpc-js server API.
  */
-import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type * as Grpc from '@grpc/grpc-js';
+import type { Holding } from './core/holdings.ts';
 import { type Profile, recommended } from './core/profile.ts';
 import { ClientFault } from './core/request.ts';
 import type { ResourceType } from './core/resource.ts';
@@ -23,6 +24,7 @@ import {
   requestBytesMax,
 } from './grpc.ts';
 import type { Clock, HostPort, Notice } from './ports.ts';
+import { ReplaceableCredentials, type XdsServerMaterial } from './server-credentials.ts';
 import { systemClock } from './system.ts';
 
 /** Streams open at a time; one per gateway process is normal. */
@@ -31,13 +33,12 @@ const streamsMaxDefault = 2_048;
 const closeGraceMs = 1_000;
 
 export interface XdsServerOptions {
-  /** port 0: any free one. */
-  readonly bind: HostPort;
-  /** PEM. Absent: plain text, for a loopback address or a network that is trusted. */
-  readonly credentials?: {
-    readonly cert: string;
-    readonly key: string;
-    readonly ca?: string;
+  /** Plain text, for a loopback address or a network that is trusted. Port 0: any free one. Absent: not served. */
+  readonly bind?: HostPort;
+  /** The same over TLS. */
+  readonly tls?: XdsServerMaterial & {
+    readonly bind: HostPort;
+    /** Turns away clients without a certificate of `ca`. Default: the token is what counts. */
     readonly requireClientCertificate?: boolean;
   };
   /**
@@ -75,10 +76,22 @@ export interface XdsClientStatus {
   readonly lastError: string | undefined;
 }
 
+export interface XdsHoldings {
+  readonly nodeId: string | undefined;
+  readonly peer: string;
+  readonly types: Partial<Record<ResourceType, readonly Holding[]>>;
+}
+
 export interface XdsServer extends AsyncDisposable {
+  /** Where it answers: in plain text if it does that, else over TLS. */
   readonly address: HostPort;
+  readonly tlsAddress: HostPort | undefined;
+  /** For TLS connections from now on. Nothing happens where there is no TLS. */
+  replaceCertificate(material: XdsServerMaterial): void;
   /** Open streams, oldest first. Times inside are the server's clock. */
   clients(): readonly XdsClientStatus[];
+  /** What each of them has, in the same order; of one gateway, if its id is given. */
+  holdings(nodeId?: string): readonly XdsHoldings[];
   /** Counters since the start. */
   stats(): {
     readonly streams: number;
@@ -90,6 +103,12 @@ export interface XdsServer extends AsyncDisposable {
 export class XdsServerError extends Error {
   override readonly name = 'XdsServerError';
   readonly code = 'bind_failed';
+  /** Which of the two ports. */
+  readonly over: 'plain' | 'tls';
+  constructor(over: XdsServerError['over'], detail: string, options?: ErrorOptions) {
+    super(detail, options);
+    this.over = over;
+  }
 }
 
 export async function openXdsServer(o: XdsServerOptions): Promise<XdsServer> {
@@ -105,16 +124,28 @@ export async function openXdsServer(o: XdsServerOptions): Promise<XdsServer> {
     DeltaAggregatedResources: (call: Call) => hub.accept(call, 'delta'),
     StreamAggregatedResources: (call: Call) => hub.accept(call, 'sotw'),
   });
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(hostPortText(o.bind), serverCredentials(grpc, o.credentials), (cause, bound) => {
-      if (cause === null) resolve(bound);
-      else
-        reject(new XdsServerError(`cannot listen on ${hostPortText(o.bind)}: ${cause.message}`, { cause }));
-    });
-  });
+  const certificate = o.tls === undefined ? undefined : new ReplaceableCredentials(o.tls);
+  let plainAddress: HostPort | undefined;
+  let tlsAddress: HostPort | undefined;
+  try {
+    if (o.bind !== undefined)
+      plainAddress = await bind(server, 'plain', o.bind, grpc.ServerCredentials.createInsecure());
+    if (o.tls !== undefined && certificate !== undefined) {
+      const credentials = certificate.of(grpc, o.tls.requireClientCertificate ?? false);
+      tlsAddress = await bind(server, 'tls', o.tls.bind, credentials);
+    }
+  } catch (cause) {
+    server.forceShutdown();
+    throw cause;
+  }
+  const address = plainAddress ?? tlsAddress;
+  if (address === undefined) throw new XdsServerError('plain', 'neither bind nor tls says where to listen');
   return {
-    address: { host: o.bind.host, port },
+    address,
+    tlsAddress,
+    replaceCertificate: (material) => certificate?.replace(material),
     clients: () => hub.clients(),
+    holdings: (nodeId) => hub.holdings(nodeId),
     stats: () => hub.stats(),
     async [Symbol.asyncDispose]() {
       hub.close();
@@ -130,7 +161,23 @@ export async function openXdsServer(o: XdsServerOptions): Promise<XdsServer> {
   };
 }
 
-type Call = ServerDuplexStream<Uint8Array, Uint8Array>;
+async function bind(
+  server: Grpc.Server,
+  over: XdsServerError['over'],
+  at: HostPort,
+  credentials: Grpc.ServerCredentials,
+): Promise<HostPort> {
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(hostPortText(at), credentials, (cause, bound) => {
+      if (cause === null) resolve(bound);
+      else
+        reject(new XdsServerError(over, `cannot listen on ${hostPortText(at)}: ${cause.message}`, { cause }));
+    });
+  });
+  return { host: at.host, port };
+}
+
+type Call = Grpc.ServerDuplexStream<Uint8Array, Uint8Array>;
 
 /** All streams of one server. */
 class Hub {
@@ -187,6 +234,11 @@ class Hub {
 
   clients(): readonly XdsClientStatus[] {
     return [...this.#streams].map((s) => s.status());
+  }
+
+  holdings(nodeId: string | undefined): readonly XdsHoldings[] {
+    const all = [...this.#streams].map((stream) => stream.holdings());
+    return nodeId === undefined ? all : all.filter((held) => held.nodeId === nodeId);
   }
 
   stats(): { streams: number; refused: Readonly<Record<string, number>>; feeds: number } {
@@ -277,6 +329,11 @@ class Stream {
     };
   }
 
+  holdings(): XdsHoldings {
+    const session = this.#session;
+    return { nodeId: session?.node?.id, peer: this.#o.call.getPeer(), types: session?.holdings() ?? {} };
+  }
+
   #request(session: Session, bytes: Uint8Array): readonly Uint8Array[] {
     const known = session.node;
     const answers = session.request(bytes, this.#o.clock.now());
@@ -341,11 +398,4 @@ interface StreamOptions {
 /** grpc-js sends a status when the stream is told of an error that has a code. */
 function end(call: Call, code: number, details: string): void {
   call.emit('error', Object.assign(new Error(details), { code, details }));
-}
-
-function serverCredentials(grpc: GrpcModule, c: XdsServerOptions['credentials']) {
-  if (c === undefined) return grpc.ServerCredentials.createInsecure();
-  const pair = { cert_chain: Buffer.from(c.cert), private_key: Buffer.from(c.key) };
-  const ca = c.ca === undefined ? null : Buffer.from(c.ca);
-  return grpc.ServerCredentials.createSsl(ca, [pair], c.requireClientCertificate ?? false);
 }

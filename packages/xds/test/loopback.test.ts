@@ -9,7 +9,7 @@ import { snapshotOf } from '../src/core/snapshot.ts';
 import type { GatewayWorld } from '../src/core/world.ts';
 import type { WatchedNode } from '../src/feed.ts';
 import { deltaPath, deserialize, serialize } from '../src/grpc.ts';
-import type { Notice } from '../src/ports.ts';
+import type { HostPort, Notice } from '../src/ports.ts';
 import { openXdsServer, type XdsServer, type XdsServerOptions } from '../src/server.ts';
 import { systemClock } from '../src/system.ts';
 import { decode, encode, type Message } from '../src/wire/codec.ts';
@@ -167,14 +167,52 @@ test('the last stream that leaves ends the watch; streams of one gateway share i
   expect(gateway.watches).toBe(0);
 });
 
-test('TLS: the client checks the server against its own CA', async () => {
-  const pem = (name: string) => readFileSync(new URL(`./tls/${name}.pem`, import.meta.url), 'utf8');
-  const { gateway, configs } = await pair(
-    { credentials: { ca: pem('cert'), serverName: 'localhost' } },
-    { credentials: { cert: pem('cert'), key: pem('key') } },
-  );
+const pem = (name: string) => readFileSync(new URL(`./tls/${name}.pem`, import.meta.url), 'utf8');
+const certificate = { cert: pem('cert'), key: pem('key') };
+const anyPort = { host: '127.0.0.1', port: 0 };
+
+test('TLS beside plain text: the client checks the server against its own CA; the plain port serves as well', async () => {
+  const { gateway, server, configs } = await pair({}, { tls: { ...certificate, bind: anyPort } });
+  const overTls = client(server.tlsAddress!, { credentials: { ca: certificate.cert } });
   gateway.tell(dc1);
   await configs.take((c) => c.clusters.size === 12);
+  await overTls.configs.take((c) => c.clusters.size === 12);
+  expect(server.clients()).toHaveLength(2);
+});
+
+test.each<[string, XdsClientOptions['credentials'], RegExp]>([
+  ['a CA that did not sign it', { ca: pem('other-cert') }, /certificate|self.signed|verify/i],
+  ['another name', { ca: certificate.cert, serverName: 'elsewhere.example' }, /elsewhere\.example/],
+  ['no TLS at all', undefined, /./],
+])('TLS: %s: no stream, and the reason is said', async (_what, credentials, reason) => {
+  const { server } = await serve({ bind: undefined, tls: { ...certificate, bind: anyPort } });
+  expect(server.tlsAddress).toEqual(server.address);
+  const { clientLog } = client(server.address, { ...(credentials && { credentials }) });
+  const lost = await clientLog.take((n) => n.code === 'stream_lost');
+  expect(lost.text).toMatch(reason);
+  expect(server.clients()).toEqual([]);
+});
+
+test('TLS: a client that must show a certificate, and does or does not', async () => {
+  const tls = { ...certificate, bind: anyPort, ca: [certificate.cert], requireClientCertificate: true };
+  const { gateway, server } = await serve({ bind: undefined, tls });
+  gateway.tell(dc1);
+  const { clientLog } = client(server.address, { credentials: { ca: certificate.cert } });
+  await clientLog.take((n) => n.code === 'stream_lost');
+  const { configs } = client(server.address, { credentials: { ca: certificate.cert, ...certificate } });
+  await configs.take((c) => c.clusters.size === 12);
+});
+
+test('TLS: a replaced certificate counts for new connections; open streams go on', async () => {
+  const { gateway, server } = await serve({ bind: undefined, tls: { ...certificate, bind: anyPort } });
+  const before = client(server.address, { credentials: { ca: certificate.cert } });
+  gateway.tell(dc1);
+  await before.configs.take((c) => c.clusters.size === 12);
+  server.replaceCertificate({ cert: pem('other-cert'), key: pem('other-key') });
+  const after = client(server.address, { credentials: { ca: pem('other-cert') } });
+  await after.configs.take((c) => c.clusters.size === 12);
+  gateway.tell({ ...dc1, servers: dc1.servers.slice(1) });
+  await before.configs.take((c) => c.clusters.size === 11);
 });
 
 test('an address that is taken: bind_failed', async () => {
@@ -251,7 +289,8 @@ class Gateway {
   }
 }
 
-async function serve(o: Partial<XdsServerOptions> = {}) {
+/** `bind: undefined`: no plain text. */
+async function serve(o: { [K in keyof XdsServerOptions]?: XdsServerOptions[K] | undefined } = {}) {
   const gateway = new Gateway();
   const log = new Mailbox<Notice>();
   const server = await openXdsServer({
@@ -260,17 +299,21 @@ async function serve(o: Partial<XdsServerOptions> = {}) {
     coalesceMs: 0,
     log: (n) => log.push(n),
     ...o,
-  });
+  } as XdsServerOptions);
   opened.push(server);
   return { gateway, server, log };
 }
 
-async function pair(c: Partial<XdsClientOptions> = {}, s: Partial<XdsServerOptions> = {}) {
+async function pair(c: Partial<XdsClientOptions> = {}, s: Parameters<typeof serve>[0] = {}) {
   const served = await serve(s);
+  return { ...served, ...client(served.server.address, c) };
+}
+
+function client(at: HostPort, c: Partial<XdsClientOptions> = {}) {
   const configs = new Mailbox<RelayConfig>();
   const clientLog = new Mailbox<Notice>();
   const client: XdsClient = openXdsClient({
-    target: `127.0.0.1:${served.server.address.port}`,
+    target: `${at.host}:${at.port}`,
     nodeId: 'mesh-gateway',
     cluster: 'mesh-gateway',
     rng: { below: () => 0 },
@@ -282,7 +325,7 @@ async function pair(c: Partial<XdsClientOptions> = {}, s: Partial<XdsServerOptio
     },
   });
   opened.push(client);
-  return { ...served, client, configs, clientLog };
+  return { client, configs, clientLog };
 }
 
 function rawStream(server: XdsServer) {

@@ -17,7 +17,7 @@ export async function bootstrapText(c: GatewayConfig, a: Assignment, resolve: Re
   const document = bootstrapOf({
     nodeId: c.id,
     cluster: c.service,
-    xds: await reachable(a.target, resolve),
+    xds: await reachable(a, resolve),
     token: c.token ?? '',
     admin: { host: await addressOf(c.adminBind.host, resolve), port: c.adminBind.port },
     ...(c.nodeName !== undefined && { nodeName: c.nodeName }),
@@ -27,9 +27,10 @@ export async function bootstrapText(c: GatewayConfig, a: Assignment, resolve: Re
   return `${JSON.stringify(document, undefined, 2)}\n`;
 }
 
-async function reachable(target: string, resolve: Resolve): Promise<XdsAddress> {
+async function reachable({ target, tls }: Assignment, resolve: Resolve): Promise<XdsAddress> {
   const { address } = parseXdsAddress(target);
-  return address.kind === 'unix' ? address : { ...address, host: await addressOf(address.host, resolve) };
+  if (address.kind === 'unix') return address;
+  return { ...address, host: await addressOf(address.host, resolve), ...(tls !== undefined && { tls }) };
 }
 
 async function addressOf(host: string, resolve: Resolve): Promise<string> {

@@ -23,7 +23,9 @@ export interface Config {
   readonly http: HttpAddress;
   readonly https: HttpAddress & { readonly verifyIncoming: boolean };
   readonly acl: AclConfig;
+  /** xDS in plain text and over TLS. Port -1: not there. */
   readonly grpc: { readonly host: string; readonly port: number };
+  readonly grpcTls: { readonly host: string; readonly port: number; readonly verifyIncoming: boolean };
   readonly serverPort: number;
   readonly lanPort: number;
   readonly wanPort: number;
@@ -148,6 +150,12 @@ export function resolveConfig(file: FileConfig): {
   const advertiseHost = file.advertise_addr ?? bindHost;
   const clientHost = file.client_addr ?? '127.0.0.1';
 
+  if (file.ports?.grpc === -1 && (file.ports.grpc_tls ?? -1) === -1)
+    warnings.push('ports.grpc and ports.grpc_tls are both -1: no gateway can be configured by this server');
+  for (const key of ['grpc', 'grpc_tls'] as const)
+    if (/^unix:/.test(file.addresses?.[key] ?? ''))
+      problems.push(`addresses.${key}: a unix socket is not offered for xDS; name an IP address`);
+
   const acl = resolveAcl(file.acl, { problems, warnings });
 
   if (problems.length > 0) throw new ConfigError(problems);
@@ -171,6 +179,12 @@ export function resolveConfig(file: FileConfig): {
       },
       acl,
       grpc: { host: file.addresses?.grpc ?? clientHost, port: file.ports?.grpc ?? 8502 },
+      grpcTls: {
+        host: file.addresses?.grpc_tls ?? clientHost,
+        port: file.ports?.grpc_tls ?? -1,
+        // As in the original, the older key verify_incoming does not speak of gateways: they have no certificates.
+        verifyIncoming: file.tls?.grpc?.verify_incoming ?? false,
+      },
       serverPort: file.ports?.server ?? 8300,
       lanPort: file.ports?.serf_lan ?? 8301,
       wanPort: file.ports?.serf_wan ?? 8302,

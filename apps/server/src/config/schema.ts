@@ -71,7 +71,12 @@ export const fileSchema = z.strictObject({
   advertise_addr: text.optional(),
   advertise_addr_wan: text.optional(),
   addresses: z
-    .strictObject({ http: text.optional(), https: text.optional(), grpc: text.optional() })
+    .strictObject({
+      http: text.optional(),
+      https: text.optional(),
+      grpc: text.optional(),
+      grpc_tls: text.optional(),
+    })
     .optional(),
   bind_addr: text.optional(),
   bootstrap: flag.optional(),
@@ -114,6 +119,7 @@ export const fileSchema = z.strictObject({
       http: port.optional(),
       https: port.optional(),
       grpc: port.optional(),
+      grpc_tls: port.optional(),
     })
     .optional(),
   primary_datacenter: text.optional(),
@@ -125,6 +131,7 @@ export const fileSchema = z.strictObject({
   retry_join_wan: z.array(text).optional(),
   server: flag.optional(),
   start_join_wan: z.array(text).optional(),
+  tls: z.strictObject({ grpc: z.strictObject({ verify_incoming: flag.optional() }).optional() }).optional(),
   verify_incoming: flag.optional(),
   verify_incoming_rpc: flag.optional(),
   verify_outgoing: flag.optional(),

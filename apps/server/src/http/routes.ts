@@ -17,6 +17,7 @@ import { operatorRoutes } from './operator.ts';
 import { readRoutes } from './reads.ts';
 import type { HttpRoute } from './server.ts';
 import { snapshotRoutes } from './snapshot.ts';
+import { xdsRoutes } from './xds.ts';
 
 export interface RoutesOptions {
   readonly rooms: Rooms;
@@ -52,6 +53,7 @@ export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {
       wallMs,
       restored: () => takePlace({ fsm, self, serverPort: config.serverPort, agent }),
     }),
+    ...xdsRoutes({ nodeName, gateways: rooms.gateways, now: rooms.clock.now }),
     ...agentRoutes({
       datacenter,
       nodeName,

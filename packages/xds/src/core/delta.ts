@@ -27,6 +27,11 @@ export class DeltaStream {
   #holdUntil: number | undefined;
   #heldEnough = false;
 
+  /** The newest handed out; undefined before the first. */
+  get snapshot(): Snapshot | undefined {
+    return this.#snapshot;
+  }
+
   /** Throws ClientFault; the stream is to be ended then. Types this package does not serve are heard and not answered. */
   request(r: DeltaRequest, now: number): readonly DeltaResponse[] {
     const type = resourceTypeOf(r.typeUrl);

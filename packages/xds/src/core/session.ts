@@ -9,6 +9,7 @@
  */
 import type { Notice } from '../ports.ts';
 import { DeltaStream } from './delta.ts';
+import type { Holding } from './holdings.ts';
 import { ClientFault, type NodeIdentity, parseDeltaRequest, parseSotwRequest } from './request.ts';
 import type { ResourceType } from './resource.ts';
 import { encodeDeltaResponse, encodeSotwResponse, type Snapshot } from './snapshot.ts';
@@ -32,7 +33,8 @@ const envoyVersionMin: readonly [number, number] = [1, 30];
 export interface TypeStatus {
   /** 'all', or the number of names subscribed to. */
   readonly subscribed: 'all' | number;
-  readonly held?: number;
+  /** Resources the client has accepted. */
+  readonly held: number;
   readonly pendingNonce?: string;
   readonly pendingSince?: number;
   readonly lastAckAt?: number;
@@ -125,8 +127,21 @@ export class Session {
     for (const s of this.#delta.subscriptions.values())
       status[s.type] = { ...common(s), subscribed: s.wildcard ? 'all' : s.explicit.size, held: s.acked.size };
     for (const s of this.#sotw.subscriptions.values())
-      status[s.type] = { ...common(s), subscribed: s.wildcard ? 'all' : s.names.size };
+      status[s.type] = {
+        ...common(s),
+        subscribed: s.wildcard ? 'all' : s.names.size,
+        held: s.accepted.size,
+      };
     return status;
+  }
+
+  /** Resource by resource, for each type asked for. */
+  holdings(): Partial<Record<ResourceType, readonly Holding[]>> {
+    const { subscriptions, snapshot } = this.mode === 'delta' ? this.#delta : this.#sotw;
+    const held: Partial<Record<ResourceType, readonly Holding[]>> = {};
+    for (const subscription of subscriptions.values())
+      held[subscription.type] = subscription.holdings(snapshot?.resources[subscription.type] ?? new Map());
+    return held;
   }
 
   #unanswered(): { type: ResourceType; nonce: string; since: number }[] {
@@ -196,7 +211,7 @@ function common(s: {
   readonly nacks: number;
   readonly lastNack: Nack | undefined;
   readonly lastAckAt: number | undefined;
-}): Omit<TypeStatus, 'subscribed'> {
+}): Omit<TypeStatus, 'subscribed' | 'held'> {
   return {
     nacks: s.nacks,
     ...(s.pending !== undefined ? { pendingNonce: s.pending.nonce, pendingSince: s.pending.since } : {}),

@@ -7,6 +7,7 @@
  * Lives here: the state machine of one stream. Must not live here: bytes, time, streams.
  * Source: xDS protocol documentation (state of the world variant).
  */
+import { type Holding, holdingsOf } from './holdings.ts';
 import { ClientFault, type Rejection, type SotwRequest } from './request.ts';
 import { type Resource, type ResourceType, resourceTypeOf, resourceTypes } from './resource.ts';
 import { type ByName, type Snapshot, type SotwResponse, setVersion } from './snapshot.ts';
@@ -27,6 +28,8 @@ export class SotwSubscription {
   lastAckAt: number | undefined;
   /** What went out last, whether it was accepted or not: the same set is not sent twice unasked. */
   sent: ReadonlyMap<string, Resource> = new Map();
+  /** What was accepted last. */
+  accepted: ReadonlyMap<string, Resource> = new Map();
   /** The client asked for something it has not been answered yet. */
   asks = false;
   #named = false;
@@ -64,10 +67,28 @@ export class SotwSubscription {
     this.pending = { nonce, since: now };
   }
 
+  /** For people. */
+  holdings(current: ByName): readonly Holding[] {
+    const versions = (of: ReadonlyMap<string, Resource>): ReadonlyMap<string, string> =>
+      new Map([...of].map(([name, { version }]) => [name, version]));
+    const unsettled = this.accepted === this.sent ? new Map<string, Resource>() : this.sent;
+    const underWay = this.pending !== undefined;
+    return holdingsOf(
+      {
+        accepted: versions(this.accepted),
+        refused: underWay ? new Map() : versions(unsettled),
+        underWay: new Set(underWay ? unsettled.keys() : []),
+        covers: (name) => this.wildcard || this.names.has(name),
+      },
+      current,
+    );
+  }
+
   #settle(error: Rejection | undefined, now: number): void {
     this.pending = undefined;
     if (error === undefined) {
       this.lastAckAt = now;
+      this.accepted = this.sent;
       return;
     }
     this.nacks++;
@@ -80,6 +101,11 @@ export class SotwStream {
   #snapshot: Snapshot | undefined;
   #responses = 0;
   readonly #owed = new Set<string>();
+
+  /** The newest handed out; undefined before the first. */
+  get snapshot(): Snapshot | undefined {
+    return this.#snapshot;
+  }
 
   request(r: SotwRequest, now: number): readonly SotwResponse[] {
     const type = resourceTypeOf(r.typeUrl);

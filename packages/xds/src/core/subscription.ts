@@ -6,6 +6,7 @@
  * Lives here: the pad of one type and the only writers of it. Must not live here: order between types (delta.ts).
  * Source: xDS protocol documentation (incremental variant); Consul agent/xds/delta.go (xDSDeltaType).
  */
+import { type Holding, holdingsOf } from './holdings.ts';
 import { ClientFault, type DeltaRequest, type Rejection } from './request.ts';
 import type { Resource, ResourceType } from './resource.ts';
 import type { ByName, DeltaResponse } from './snapshot.ts';
@@ -156,6 +157,14 @@ export class Subscription {
     for (const { name } of upserts) this.#demanded.delete(name);
     for (const name of removed) this.#demanded.delete(name);
     this.pending = { nonce, since: now, upserts, removed };
+  }
+
+  /** For people. */
+  holdings(current: ByName): readonly Holding[] {
+    const { upserts = [], removed = [] } = this.pending ?? {};
+    const underWay = new Set([...upserts.map((r) => r.name), ...removed]);
+    const covers = (name: string): boolean => this.covers(name);
+    return holdingsOf({ accepted: this.acked, refused: this.#rejected, underWay, covers }, current);
   }
 
   /** Whether nothing of this name is missing, under way or asked for. */

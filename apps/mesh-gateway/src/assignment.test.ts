@@ -1,0 +1,51 @@
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import { type Agent, AgentError } from './agent.ts';
+import { askAgent } from './assignment.ts';
+import { parseCommandLine } from './command-line.ts';
+import { readConfig } from './config.ts';
+
+type Self = Awaited<ReturnType<Agent['self']>>;
+
+async function assigned(flags: string, self: Self | AgentError, ca?: string) {
+  const agent = {
+    self: async () => {
+      if (self instanceof AgentError) throw self;
+      return self;
+    },
+    proxyConfig: async () => ({ envoy_stats_tags: [] }),
+  } as unknown as Agent;
+  const argv = `--http-addr 10.0.0.1:8500 ${flags}`.trim().split(' ');
+  const config = readConfig(parseCommandLine(argv, { exitOverride: true }), {});
+  const stop = new AbortController().signal;
+  return await askAgent({ config, ca, agent, log: pino({ level: 'silent' }), stop });
+}
+
+const both = { xdsPort: 8_502, xdsTlsPort: 8_503 };
+const silent = new AgentError('unreachable', 'nobody');
+
+test.each<[string, string, Self | AgentError, string | undefined, unknown]>([
+  ['plain text is enough where no authority is named', '', both, undefined, { target: '10.0.0.1:8502' }],
+  ['an authority asks for TLS', '', both, 'PEM', { target: '10.0.0.1:8503', tls: { ca: 'PEM' } }],
+  ['the only port there is', '', { xdsTlsPort: 18_503 }, undefined, { target: '10.0.0.1:18503', tls: {} }],
+  ['an agent that says nothing', '', {}, undefined, { target: '10.0.0.1:8502' }],
+  ['an agent that cannot be asked', '', silent, 'PEM', { target: '10.0.0.1:8503', tls: { ca: 'PEM' } }],
+  [
+    'what the operator said wins',
+    '--grpc-addr https://xds.example:9 --tls-server-name server.dc1.consul',
+    both,
+    'PEM',
+    { target: 'xds.example:9', tls: { ca: 'PEM', serverName: 'server.dc1.consul' } },
+  ],
+])('%s', async (_why, flags, self, ca, expected) => {
+  expect(await assigned(flags, self, ca)).toEqual(expected);
+});
+
+test('for Envoy the agent is asked for the rest, too', async () => {
+  const flags = '--data-plane envoy --grpc-addr unix:///run/xds.sock';
+  expect(await assigned(flags, { ...both, datacenter: 'dc1' })).toEqual({
+    target: 'unix:///run/xds.sock',
+    datacenter: 'dc1',
+    proxyConfig: { envoy_stats_tags: [] },
+  });
+});

@@ -1,0 +1,69 @@
+/**
+ * assignment.ts: where a gateway takes its configuration from: what the operator said, else what the agent says.
+ *
+ * With an authority named, TLS is wanted; without one, plain text is preferred where the agent has both. An agent that
+ * cannot be asked is no reason to stop: the usual port is tried, and the log says so.
+ * Lives here: that choice. Must not live here: requests (agent.ts), streams.
+ * Source: Consul command/connect/envoy (xdsAddress).
+ */
+import type { Agent, AgentError } from './agent.ts';
+import type { GatewayConfig, GrpcAddress } from './config.ts';
+import type { Assignment } from './data-plane.ts';
+import type { Log } from './log.ts';
+
+const portDefault = { plain: 8_502, tls: 8_503 };
+
+/** `ca`: PEM of the authorities that were named. */
+export async function askAgent(o: {
+  readonly config: GatewayConfig;
+  readonly ca: string | undefined;
+  readonly agent: Agent;
+  readonly log: Log;
+  readonly stop: AbortSignal;
+}): Promise<Assignment> {
+  const { config: c, ca, agent, log, stop } = o;
+  if (c.dataPlane === 'embedded' && c.grpc !== undefined) return assignment(c, ca, c.grpc);
+  const { hostname } = new URL(c.httpUrl); // IPv6 in brackets, as gRPC wants it
+  const usual = xdsAt(hostname, {}, ca !== undefined);
+  try {
+    const [self, proxyConfig] = await Promise.all([
+      agent.self(stop),
+      c.dataPlane === 'envoy' ? agent.proxyConfig(c.id, stop) : undefined,
+    ]);
+    const told = xdsAt(hostname, self, ca !== undefined);
+    if (c.grpc === undefined && self.xdsPort === undefined && self.xdsTlsPort === undefined)
+      log.warn(
+        { target: told.target },
+        'the agent names no xDS port; trying the usual one, or set --grpc-addr',
+      );
+    return {
+      ...assignment(c, ca, c.grpc ?? told),
+      ...(self.datacenter !== undefined && { datacenter: self.datacenter }),
+      ...(proxyConfig !== undefined && { proxyConfig }),
+    };
+  } catch (e) {
+    const { code, message: cause } = e as AgentError;
+    const { target } = c.grpc ?? usual;
+    log.warn({ code, cause, target }, 'cannot ask the agent for its xDS port; trying this one');
+    return assignment(c, ca, c.grpc ?? usual);
+  }
+}
+
+function xdsAt(
+  hostname: string,
+  ports: { readonly xdsPort?: number; readonly xdsTlsPort?: number },
+  authorityNamed: boolean,
+): GrpcAddress {
+  const tls = authorityNamed || (ports.xdsPort === undefined && ports.xdsTlsPort !== undefined);
+  const port = tls ? (ports.xdsTlsPort ?? portDefault.tls) : (ports.xdsPort ?? portDefault.plain);
+  return { target: `${hostname}:${port}`, tls };
+}
+
+function assignment(c: GatewayConfig, ca: string | undefined, { target, tls }: GrpcAddress): Assignment {
+  if (!tls) return { target };
+  const { tlsServerName: serverName } = c;
+  return {
+    target,
+    tls: { ...(ca !== undefined && { ca }), ...(serverName !== undefined && { serverName }) },
+  };
+}
