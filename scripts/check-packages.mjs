@@ -20,6 +20,8 @@ const sh = (command, args, options = {}) =>
   execFileSync(command, args, { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', ...options });
 const overrides = {};
 const libraries = [];
+/** Each library under every name it can be imported by. */
+const doors = [];
 
 try {
   for (const group of ['packages', 'apps'])
@@ -34,6 +36,8 @@ try {
       if (!manifest.bin) {
         sh('pnpm', ['exec', 'attw', file, '--profile', 'node16', '--format', 'ascii']);
         libraries.push(manifest.name);
+        for (const door of Object.keys(manifest.exports))
+          if (door !== './package.json') doors.push(manifest.name + door.slice(1));
       }
       if (/workspace:|catalog:|@fed\/source/.test(sh('tar', ['xzOf', file, 'package/package.json'])))
         throw new Error(
@@ -53,7 +57,7 @@ try {
     `pmOnFail: ignore\npackages: ['.']\nallowBuilds:\n  protobufjs: false\noverrides:\n${yaml}\n`,
   );
   sh('pnpm', ['install', '--prefer-offline', '--no-frozen-lockfile'], { cwd: app });
-  for (const name of libraries) {
+  for (const name of doors) {
     const filled = (load) => `if (!Object.keys(${load}('${name}')).length) process.exit(1)`;
     sh('node', ['--input-type=module', '-e', filled('await import')], { cwd: app });
     sh('node', ['--input-type=commonjs', '-e', filled('require')], { cwd: app });

@@ -22,4 +22,10 @@ export const systemClock: Clock = {
   },
 };
 
+/** Time that nobody sets back: for claims that end by the clock. */
+export const steadyClock: Clock = {
+  now: () => performance.now(),
+  at: (when, wake) => systemClock.at(Date.now() + (when - performance.now()), wake),
+};
+
 export const systemRng: Rng = { below: (n) => Math.floor(Math.random() * n) };

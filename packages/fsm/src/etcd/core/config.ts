@@ -1,0 +1,34 @@
+/**
+ * config.ts: the numbers the core decides by, and waiting longer after each failure.
+ */
+
+export interface CoreConfig {
+  /** Distinguishes this run of this server from every other; part of each entry's id. */
+  readonly instance: string;
+  readonly address: string;
+  readonly writeTimeoutMs: number;
+  readonly entryBytesMax: number;
+  readonly waitingBytesMax: number;
+  readonly compactAfterBytes: number;
+}
+
+/** A watch is asked for a sign of life this often, in ms, and given up after this long without one. */
+export const lifeAskMs = 1_000;
+export const silenceMs = 3_000;
+
+const retryMsMin = 25;
+const retryMsMax = 1_000;
+
+/** Twice as long after each failure in a row, from 25 ms to 1 s. etcd's own elections take about a second. */
+export class Backoff {
+  #failures = 0;
+
+  /** When to try again. */
+  after(now: number): number {
+    return now + Math.min(retryMsMax, retryMsMin * 2 ** Math.min(this.#failures++, 10));
+  }
+
+  reset(): void {
+    this.#failures = 0;
+  }
+}
