@@ -8,6 +8,7 @@
  */
 import { type Expression, FilterError, type Operator, parseFilter } from './expression.ts';
 import type { Field, Fields } from './fields.ts';
+import { pattern } from './pattern.ts';
 
 export type Predicate = (row: unknown) => boolean;
 
@@ -54,6 +55,7 @@ function descend(field: Field, match: Match, depth: number): Predicate {
   }
   if (typeof field === 'object' && 'map' in field) {
     const inner = descend(field.map, match, depth + 1);
+    // As in the original, what is not there also matches every pattern.
     const absent = !['==', 'is not empty', 'in'].includes(match.operator);
     return (map) => {
       const entries = (map ?? {}) as { readonly [key: string]: unknown };
@@ -83,12 +85,12 @@ function leaf(field: Field, match: Match): Predicate {
       return operator === 'is empty' ? empty : (value) => !empty(value);
     }
     case 'matches':
-    case 'not matches':
+    case 'not matches': {
       if (field !== 'text') throw wrongOperator(match);
-      // A stranger's expression could keep JavaScript's own engine busy for hours.
-      throw new FilterError(
-        `"${operator}" is not offered by this server: compare with ==, or look for a part with "in", for selector "${name(match)}"`,
-      );
+      const found = pattern(match.value as string);
+      const matches: Predicate = (value) => found(String(plain(value)));
+      return operator === 'matches' ? matches : (value) => !matches(value);
+    }
   }
 }
 

@@ -2,7 +2,7 @@ import { newCheck, newNode, newService } from '@fed/fsm';
 import { describe, expect, test } from 'vitest';
 import { compileFilter } from './compile.ts';
 import { FilterError, parseFilter } from './expression.ts';
-import { checkServiceNodeFields, type Fields, nodeFields, serviceNodeFields } from './fields.ts';
+import { checkFields, checkServiceNodeFields, type Fields, nodeFields, serviceNodeFields } from './fields.ts';
 
 const node = newNode({
   Node: 'ext',
@@ -59,6 +59,17 @@ describe('filter: what is selected', () => {
     ['Meta.none != v', nodeFields, node, true],
     ['v in Meta.none', nodeFields, node, false],
     ['v not in Meta.none', nodeFields, node, true],
+    ['Node matches "^e.t$"', nodeFields, node, true],
+    ['Node matches `^E`', nodeFields, node, false],
+    ['Node matches "(?i)^EXT$"', nodeFields, node, true],
+    ['Node matches x', nodeFields, node, true],
+    ['Node not matches "x+"', nodeFields, node, false],
+    ['not Node matches "y"', nodeFields, node, true],
+    ['Address matches `^192\\.0\\.2\\.\\d{1,3}$`', nodeFields, node, true],
+    ['Meta["a.b"] matches "[[:alpha:]]"', nodeFields, node, true],
+    ['Meta.none matches "v"', nodeFields, node, true],
+    ['Checks.Status matches "^crit"', checkServiceNodeFields, instance, true],
+    ['Service.ID matches "(a+)+$"', checkServiceNodeFields, instance, false],
     ['Service.Port == 5432', checkServiceNodeFields, instance, true],
     ['Service.Port == "5432"', checkServiceNodeFields, instance, true],
     ['t1 in Service.Tags', checkServiceNodeFields, instance, true],
@@ -132,6 +143,21 @@ describe('filter: what is refused', () => {
       'Invalid match operator "Matches" for selector "Service.Port"',
     ],
     [
+      'Service.Tags matches t1',
+      checkServiceNodeFields,
+      'Invalid match operator "Matches" for selector "Service.Tags"',
+    ],
+    [
+      'Node matches "("',
+      nodeFields,
+      'Failed to compile regular expression "(": error parsing regexp: missing closing ): `(`',
+    ],
+    [
+      'Node not matches `(?=a)`',
+      nodeFields,
+      'Failed to compile regular expression "(?=a)": error parsing regexp: invalid or unsupported Perl syntax: `(?=`',
+    ],
+    [
       'Service.Tags==t1',
       checkServiceNodeFields,
       'Invalid match operator "Equal" for selector "Service.Tags"',
@@ -165,8 +191,13 @@ describe('filter: what is refused', () => {
     expect(() => compileFilter('ServicePort==01', serviceNodeFields)).toThrow(
       /rule "number": Invalid number literal/,
     ));
-  test('an expression that could stall us', () =>
-    expect(() => compileFilter('Node matches "(a+)+$"', nodeFields)).toThrow(/"matches" is not offered/));
+  test('patterns that together would keep everybody else waiting', () => {
+    const matches = compileFilter('Output matches "(a{0,30}){0,30}b"', checkFields);
+    const row = newCheck({ Output: 'a'.repeat(100_000) });
+    expect(() => {
+      for (let n = 0; n < 10; n++) matches(row);
+    }).toThrow(/needs more than 100000000 steps/);
+  });
   test('nesting without end', () =>
     expect(() => parseFilter(`${'('.repeat(3000)}Node == a${')'.repeat(3000)}`)).toThrow(
       /levels of nesting/,

@@ -49,16 +49,21 @@ export function filtering(
   return out;
 }
 
-/** No filter lets everything through. Throws RpcApplicationError with the original's text. */
+/** No filter lets everything through. Throws RpcApplicationError with the original's text; so does the predicate, for a pattern that costs too much. */
 export function predicate(filter: string, fields: Fields): Predicate {
   if (filter === '') return () => true;
+  const keep = refusing('Failed to create boolean expression evaluator: ', () =>
+    compileFilter(filter, fields),
+  );
+  return (row) => refusing('', () => keep(row));
+}
+
+function refusing<T>(before: string, work: () => T): T {
   try {
-    return compileFilter(filter, fields);
+    return work();
   } catch (error) {
     if (!(error instanceof FilterError)) throw error;
-    throw new RpcApplicationError(`Failed to create boolean expression evaluator: ${error.message}`, {
-      cause: error,
-    });
+    throw new RpcApplicationError(`${before}${error.message}`, { cause: error });
   }
 }
 
