@@ -21,7 +21,7 @@ async function main(argv: readonly string[]): Promise<void> {
     .description('run a server')
     .option(
       '--config <file...>',
-      'a file, or a folder of *.json; may be repeated (also --config-file, --config-dir)',
+      'a file, or a folder of *.json and *.hcl; may be repeated (also --config-file, --config-dir)',
     )
     .addOption(new Option('--config-file <file...>').hideHelp())
     .addOption(new Option('--config-dir <folder...>').hideHelp())

@@ -85,6 +85,6 @@ function openSockets(
 }
 
 function ownTags(o: PoolOptions): Parameters<typeof serverTags>[0] {
-  const { datacenter, serverPort } = o.config;
-  return { datacenter, nodeId: o.nodeId, serverPort, build: buildTag, tls: true };
+  const { datacenter, serverPort, acl } = o.config;
+  return { datacenter, nodeId: o.nodeId, serverPort, build: buildTag, tls: true, acls: acl.enabled };
 }

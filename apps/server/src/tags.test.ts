@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { readServer, serverTags } from './tags.ts';
 
-const tags = serverTags({ datacenter: 'dc2', nodeId: 'id', serverPort: 8300, build: '1.9.8:fed', tls: true });
+const own = { datacenter: 'dc2', nodeId: 'id', serverPort: 8300, build: '1.9.8:fed', tls: true };
+const tags = serverTags({ ...own, acls: false });
 const member = { name: 'n2.dc2', host: '10.0.0.2', tags };
 
 test('tags: what Consul’s servers demand of a WAN member is there', () => {
@@ -22,6 +23,10 @@ test('tags: what Consul’s servers demand of a WAN member is there', () => {
     vsn_max: '3',
     vsn_min: '2',
   });
+});
+
+test('tags: access control is announced', () => {
+  expect(serverTags({ ...own, acls: true })['acls']).toBe('1');
 });
 
 test('tags: our own are read as a server, under its short name', () => {

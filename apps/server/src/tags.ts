@@ -24,13 +24,15 @@ export interface OwnTags {
   readonly serverPort: number;
   readonly build: string;
   readonly tls: boolean;
+  /** Whether access control is on. */
+  readonly acls: boolean;
   /** On the LAN pool: where the same server listens for the WAN pool. */
   readonly wanJoinPort?: number;
 }
 
 export function serverTags(own: OwnTags): Record<string, string> {
   return {
-    acls: '0',
+    acls: own.acls ? '1' : '0',
     bootstrap: '1',
     build: own.build,
     dc: own.datacenter,

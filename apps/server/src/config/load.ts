@@ -1,16 +1,18 @@
 /**
  * load.ts: configuration files read, checked one by one, and laid over one another.
  *
- * Later files win for single values, lists grow in order (flags first, as the original does). Every complaint names
- * the file and the key. Must not live here: what a value means (schema.ts, config.ts).
+ * `*.hcl` is HCL, anything else JSON. Later files win for single values, lists grow in order (flags first, as the original does). Every complaint names
+ * the file and the key, of HCL also the line. Must not live here: what a value means (schema.ts, config.ts).
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { ConfigError } from './config.ts';
+import { HclError, parseHcl } from './hcl.ts';
 import { type FileConfig, fileSchema } from './schema.ts';
+import { unwrapBlocks } from './unwrap-blocks.ts';
 
-/** Files as named; of a folder every `*.json` in name order. Throws ConfigError. */
+/** Files as named; of a folder every `*.json` and `*.hcl` in name order. Throws ConfigError. */
 export function loadFiles(paths: readonly string[], flags: FileConfig = {}): FileConfig {
   const problems: string[] = [];
   const layers: FileConfig[] = [];
@@ -28,11 +30,33 @@ export function loadFiles(paths: readonly string[], flags: FileConfig = {}): Fil
 }
 
 /** Exported for tests: one document under the name it is complained about. */
-export function parseDocument(name: string, document: unknown, problems: string[]): FileConfig | undefined {
+export function parseDocument(
+  name: string,
+  document: unknown,
+  problems: string[],
+  lineOf: (path: readonly PropertyKey[]) => number | undefined = () => undefined,
+): FileConfig | undefined {
   const result = fileSchema.safeParse(document);
   if (result.success) return result.data;
-  for (const issue of result.error.issues) problems.push(...explain(name, issue));
+  for (const issue of result.error.issues)
+    for (const { path, problem } of explain(issue)) {
+      const line = lineOf(path);
+      problems.push(`${name}${line === undefined ? '' : `:${line}`}: ${problem}`);
+    }
   return undefined;
+}
+
+/** Exported for tests: the same for a text in HCL. */
+export function parseHclDocument(name: string, text: string, problems: string[]): FileConfig | undefined {
+  try {
+    const { root, lineOf } = parseHcl(text);
+    unwrapBlocks(root, fileSchema);
+    return parseDocument(name, root, problems, lineOf);
+  } catch (error) {
+    if (!(error instanceof HclError)) throw error;
+    problems.push(`${name}:${error.line}: not HCL: ${error.message}`);
+    return undefined;
+  }
 }
 
 function parseFile(path: string, problems: string[]): FileConfig | undefined {
@@ -43,6 +67,7 @@ function parseFile(path: string, problems: string[]): FileConfig | undefined {
     problems.push(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
     return undefined;
   }
+  if (path.endsWith('.hcl')) return parseHclDocument(path, content, problems);
   let document: unknown;
   try {
     document = JSON.parse(content);
@@ -57,7 +82,7 @@ function expand(path: string, problems: string[]): readonly string[] {
   try {
     if (!statSync(path).isDirectory()) return [path];
     return readdirSync(path)
-      .filter((name) => name.endsWith('.json'))
+      .filter((name) => /\.(?:json|hcl)$/.test(name))
       .sort()
       .map((name) => join(path, name));
   } catch (error) {
@@ -66,15 +91,21 @@ function expand(path: string, problems: string[]): readonly string[] {
   }
 }
 
-function explain(name: string, issue: z.core.$ZodIssue): readonly string[] {
-  const at = (extra?: string): string => [...issue.path, ...(extra === undefined ? [] : [extra])].join('.');
+function explain(
+  issue: z.core.$ZodIssue,
+): readonly { readonly path: readonly PropertyKey[]; readonly problem: string }[] {
+  const { path } = issue;
+  const at = path.join('.');
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => `${name}: invalid config key '${at(key)}'`);
+      return issue.keys.map((key) => ({
+        path: [...path, key],
+        problem: `invalid config key '${[...path, key].join('.')}'`,
+      }));
     case 'invalid_type':
-      return [`${name}: '${at()}' must be of type ${issue.expected}`];
+      return [{ path, problem: `'${at}' must be of type ${issue.expected}` }];
     default:
-      return [`${name}: '${at()}': ${issue.message}`];
+      return [{ path, problem: `'${at}': ${issue.message}` }];
   }
 }
 
