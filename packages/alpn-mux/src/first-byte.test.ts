@@ -13,10 +13,11 @@ const table: Record<string, [string, string, string]> = {
   '7': ['type_byte_unhandled', 'type_byte_unhandled', 'tls_nested'],
   '8': ['D', 'plain_refused', 'D'],
   '9': ['type_byte_unhandled', 'plain_refused', 'type_byte_unhandled'],
-  '10': ['N', 'N', 'type_byte_unknown'],
+  '10': ['not_tls', 'not_tls', 'type_byte_unknown'],
+  '20': ['not_tls', 'not_tls', 'type_byte_unknown'],
   '22': ['N', 'N', 'type_byte_unknown'],
-  '71': ['N', 'N', 'type_byte_unknown'],
-  '255': ['N', 'N', 'type_byte_unknown'],
+  '71': ['not_tls', 'not_tls', 'type_byte_unknown'],
+  '255': ['not_tls', 'not_tls', 'type_byte_unknown'],
 };
 function letter(...args: Parameters<typeof judgeFirstByte>): string {
   const verdict = judgeFirstByte(...args);
@@ -39,7 +40,7 @@ describe('first byte', () => {
       typeByte: 5,
     });
   });
-  test.each([3, 22, 255])('%i without a certificate of our own cannot become TLS', (byte) => {
+  test.each([3, 22])('%i without a certificate of our own cannot become TLS', (byte) => {
     expect(letter(byte, 'bare', { tlsCapable: false, verifyIncoming: false })).toBe('tls_unavailable');
   });
 });

@@ -1,14 +1,17 @@
 /**
  * first-byte.ts: what the first byte of a connection asks for.
  *
- * Numbers up to 9 are type bytes of the older protocol; everything above is TLS, whose handshake records start with
- * 22 (RFC 7983 keeps 0..19 clear of it). Byte 3 asks for TLS with a type byte inside; that may happen once.
+ * Numbers up to 9 are type bytes of the older protocol; TLS begins with 22, its record type for handshakes (RFC 7983 keeps
+ * the two apart). Nothing else can become anything, so it is refused at once, where the original would take it for TLS and
+ * hold it until its deadline. Byte 3 asks for TLS with a type byte inside; that may happen once.
  * Lives here: the table. Must not live here: reading the byte, handlers, connections.
  * Source: Consul agent/pool/conn.go (RPCType), agent/consul/rpc.go (handleConn, handleMultiplexV2 …).
  */
 
-/** Highest type byte; above it a first byte means TLS. Consul's RPCMaxTypeValue. */
+/** Highest type byte. Consul's RPCMaxTypeValue. */
 const typeByteMax = 9;
+/** RFC 8446 §5.1, ContentType handshake: a client's first record is its ClientHello. */
+const tlsHandshake = 22;
 export const typeByteTls = 3;
 
 /** The type bytes that can have a handler. */
@@ -36,6 +39,7 @@ export type FirstByteVerdict =
         | 'plain_refused'
         | 'tls_nested'
         | 'tls_unavailable'
+        | 'not_tls'
         | 'type_byte_unknown'
         | 'type_byte_unhandled';
     };
@@ -51,6 +55,7 @@ export function judgeFirstByte(
     return dispatch(byte);
   }
   if (byte > typeByteMax) {
+    if (byte !== tlsHandshake) return { kind: 'refuse', code: 'not_tls' };
     return o.tlsCapable ? { kind: 'nativeTls' } : { kind: 'refuse', code: 'tls_unavailable' };
   }
   if (byte === typeByteTls) {

@@ -55,6 +55,8 @@ export interface FrontDoorStats {
 export interface FrontDoor extends AsyncDisposable {
   readonly address: HostPort;
   stats(): FrontDoorStats;
+  /** Nobody comes in any more; who came stays, until disposal. */
+  shut(): void;
   /** For connections accepted from now on. */
   reconfigure(o: { readonly policy?: TlsPolicy; readonly perClientConnectionsMax?: number }): void;
 }
@@ -173,6 +175,10 @@ class Shell implements FrontDoor, House {
       this.#policy = o.policy;
     }
     this.#perClientMax = o.perClientConnectionsMax ?? this.#perClientMax;
+  }
+
+  shut(): void {
+    this.#server.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -566,6 +566,19 @@ describe('life of the door', () => {
     expect(e.code).toBe('ECONNREFUSED');
   });
 
+  test('a door that is shut lets nobody in, and throws nobody out', async () => {
+    const { door } = await open();
+    const inside = native(door);
+    await echoed(inside, 'x');
+    door.shut();
+    const late = dial(door);
+    const [e] = (await once(late, 'error')) as [Error & { code?: string }];
+    expect(e.code).toBe('ECONNREFUSED');
+    expect(await echoed(inside, 'still here')).toBe('still here');
+    await door[Symbol.asyncDispose]();
+    await fate(inside);
+  });
+
   test('an address in use and a policy without certificate are refused before anything is open', async () => {
     const { door } = await open();
     await expect(open({ bind: door.address })).rejects.toMatchObject({ code: 'bind_failed' });
