@@ -24,7 +24,7 @@ export interface ConnectionDesk {
   readonly peer: unknown;
   readonly requestBytesMax: number;
   now(): number;
-  /** Takes a place for a call; false when all are taken. */
+  /** Takes a place for a call; false when all are taken. It is held until the reply has left, or the stream. */
   enter(): boolean;
   leave(): void;
   /** More (or, negative, fewer) request bytes are held; false when the connection holds too many. */
@@ -54,6 +54,7 @@ class ServedStream {
   readonly #reader: MessageReader;
   #held = 0;
   #running: CallContext | undefined;
+  #entered = false;
   #callerEnded = false;
   #finished = false;
 
@@ -111,6 +112,8 @@ class ServedStream {
   async #serve(message: RawMessage): Promise<void> {
     const { reply, last } = await this.#answer(message);
     if (reply !== undefined) await this.#write(reply);
+    if (this.#entered) this.#desk.leave();
+    this.#entered = false;
     this.#running = undefined;
     if (last) {
       this.#finish();
@@ -138,14 +141,10 @@ class ServedStream {
       if (!(error instanceof RpcWireError)) throw error;
       return refuse(error.message, true);
     }
-    const counted = method.always !== true;
-    if (counted && !desk.enter()) return refuse(overloaded, false);
+    this.#entered = method.always !== true && desk.enter();
+    if (method.always !== true && !this.#entered) return refuse(overloaded, false);
     if (this.#callerEnded) context.abort(); // it may still want the answer: a reply can be sent to a half-closed stream
-    try {
-      return await this.#call(method, args, context, header);
-    } finally {
-      if (counted) desk.leave();
-    }
+    return await this.#call(method, args, context, header);
   }
 
   async #call(

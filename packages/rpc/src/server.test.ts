@@ -229,7 +229,7 @@ describe('a caller that has gone', () => {
     await settled();
     const signals = contexts.map((c) => c.signal);
     await session[Symbol.asyncDispose]();
-    expect(await server.closed).toBe('the peer ended the connection');
+    expect(await server.closed).toEqual({ code: 'connection_lost', text: 'the peer ended the connection' });
     await settled();
     expect(signals.map((s) => s.aborted)).toEqual([true, true, true]);
   });
@@ -329,11 +329,18 @@ describe('limits', () => {
     const one = caller();
     one.send(1, 'S.Block');
     await settled();
-    server.drain();
+    let drained = false;
+    const draining = server.drain().then(() => {
+      drained = true;
+    });
     await settled();
     expect(session.mayOpen).toBe(false);
+    expect(drained).toBe(false);
     open[0]!();
+    await draining;
+    await server[Symbol.asyncDispose](); // the reply was on its way before
     expect((await one.reply()).body).toBe('opened');
+    await server.drain(); // nothing runs: nothing to wait for
   });
 });
 

@@ -9,7 +9,7 @@ import type { Clock } from './ports.ts';
 import type { RpcRegistry } from './registry.ts';
 import { type ConnectionDesk, type RpcReport, serveStream } from './served-stream.ts';
 import { systemClock } from './system.ts';
-import { openYamux } from './yamux/session.ts';
+import { openYamux, type SessionEnd } from './yamux/session.ts';
 import type { YamuxConfig } from './yamux/session-events.ts';
 
 export interface ServeOptions {
@@ -28,9 +28,9 @@ export interface ServeOptions {
 
 export interface RpcConnection extends AsyncDisposable {
   /** Resolves, never rejects, when the connection is over, with the reason. */
-  readonly closed: Promise<string>;
-  /** The caller may open no more streams and goes elsewhere; calls that run are finished. */
-  drain(): void;
+  readonly closed: Promise<SessionEnd>;
+  /** The caller may open no more streams and goes elsewhere. Resolves when no call runs any more, its reply sent or lost. */
+  drain(): Promise<void>;
   stats(): { readonly callsRunning: number; readonly streams: number };
 }
 
@@ -48,6 +48,7 @@ class Desk implements ConnectionDesk {
   readonly #report: ((r: RpcReport) => void) | undefined;
   #calls = 0;
   #heldBytes = 0;
+  #whenIdle: (() => void)[] = [];
 
   constructor(registry: RpcRegistry, o: ServeOptions) {
     this.registry = registry;
@@ -75,6 +76,15 @@ class Desk implements ConnectionDesk {
 
   leave(): void {
     this.#calls -= 1;
+    if (this.#calls > 0) return;
+    for (const told of this.#whenIdle.splice(0)) told();
+  }
+
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#calls === 0) resolve();
+      else this.#whenIdle.push(resolve);
+    });
   }
 
   hold(bytes: number): boolean {
@@ -97,8 +107,11 @@ export function serveMulti(conn: Duplex, registry: RpcRegistry, o: ServeOptions 
     ...(o.clock === undefined ? {} : { clock: o.clock }),
   });
   return {
-    closed: session.closed.then((end) => end.text),
-    drain: () => session.goAway(),
+    closed: session.closed,
+    drain: () => {
+      session.goAway();
+      return desk.idle();
+    },
     stats: () => ({ callsRunning: desk.calls, streams: session.stats().streams }),
     [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   };
@@ -107,17 +120,17 @@ export function serveMulti(conn: Duplex, registry: RpcRegistry, o: ServeOptions 
 /** Serves a connection that is itself one sequence of requests. Owns `conn`. */
 export function serveSingle(conn: Duplex, registry: RpcRegistry, o: ServeOptions = {}): RpcConnection {
   const desk = new Desk(registry, o);
-  const closed = new Promise<string>((resolve) => {
-    let reason = 'the connection was closed';
+  const closed = new Promise<SessionEnd>((resolve) => {
+    let text = 'the connection was closed';
     conn.on('error', (error) => {
-      reason = error.message;
+      text = error.message;
     });
-    conn.on('close', () => resolve(reason));
+    conn.on('close', () => resolve({ code: 'connection_lost', text }));
   });
   serveStream(conn, desk);
   return {
     closed,
-    drain: () => {}, // a single connection has no word for it: the caller notices when it ends
+    drain: () => desk.idle(), // a single connection has no word for going away: the caller notices when it ends
     stats: () => ({ callsRunning: desk.calls, streams: conn.destroyed ? 0 : 1 }),
     [Symbol.asyncDispose]: async () => {
       conn.destroy();
