@@ -42,6 +42,29 @@ describe('everything the server sends is understood', () => {
   });
 });
 
+test('filters known by their names only, as Consul 1.10 sends them', () => {
+  const { Listener } = snapshotOf(world, upstream).resources;
+  const [listener] = [...Listener.values()];
+  const { name } = listener!;
+  const message = listener!.message as JsonObject;
+  const untyped = (filters: Json | undefined): JsonObject[] =>
+    (filters as JsonObject[]).map((filter) =>
+      /tls_inspector|sni_cluster/.test(String(filter['name'])) ? { name: String(filter['name']) } : filter,
+    );
+  const old: JsonObject = {
+    ...message,
+    listenerFilters: untyped(message['listenerFilters']),
+    filterChains: (message['filterChains'] as JsonObject[]).map((chain) => ({
+      ...chain,
+      filters: untyped(chain['filters']),
+    })),
+  };
+  expect(JSON.stringify(old)).not.toMatch(/TlsInspector|SniCluster/);
+  expect(acceptListener(name, old)).toEqual(acceptListener(name, message));
+  const other = { ...old, listenerFilters: [{ name: 'envoy.filters.listener.original_dst' }] };
+  expect(() => acceptListener(name, other)).toThrow(/original_dst is not supported/);
+});
+
 test('a cluster, all its fields', () => {
   const json = {
     type: 'EDS',

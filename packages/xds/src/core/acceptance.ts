@@ -118,7 +118,7 @@ export function acceptListener(name: string, json: Json): RelayListener {
   const at = new Place(name, json);
   at.absent('default_filter_chain', 'use a chain without a match');
   for (const filter of at.list('listener_filters'))
-    if (!filter.typed('typed_config').endsWith('tls_inspector.v3.TlsInspector'))
+    if (!isFilter(filter, 'envoy.filters.listener.tls_inspector', 'tls_inspector.v3.TlsInspector'))
       filter.refuse('typed_config', `listener filter ${filter.text('name', '')} is not supported`);
   const socket = at.inner('address').inner('socket_address');
   const host = socket.text('address', '');
@@ -132,6 +132,13 @@ export function acceptListener(name: string, json: Json): RelayListener {
     helloTimeoutMs: at.ms('listener_filters_timeout', helloTimeoutMsDefault),
     chains,
   };
+}
+
+/** Which filter it is, its type says; Consul before 1.11 leaves that out where there is nothing to configure, as Envoy allows. */
+function isFilter(filter: Place, name: string, type: string): boolean {
+  return filter.inner('typed_config').exists
+    ? filter.typed('typed_config').endsWith(type)
+    : filter.text('name', '') === name;
 }
 
 /** `taken`: names that earlier chains match. Two chains for one name make a listener invalid, in Envoy too. */
@@ -149,8 +156,11 @@ function chainOf(at: Place, taken: Set<string>): RelayChain {
     taken.add(name);
   }
   const filters = at.list('filters');
+  const [first] = filters;
   const bySni =
-    filters.length === 2 && filters[0]?.typed('typed_config').endsWith('sni_cluster.v3.SniCluster') === true;
+    filters.length === 2 &&
+    first !== undefined &&
+    isFilter(first, 'envoy.filters.network.sni_cluster', 'sni_cluster.v3.SniCluster');
   const proxy = filters.at(-1);
   if (proxy === undefined || filters.length > (bySni ? 2 : 1))
     return at.refuse('filters', 'must be tcp_proxy, or sni_cluster and tcp_proxy');
