@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
+import { closedPorts } from '@fed/tooling/consul';
 import { fedCli } from '@fed/tooling/federation';
 
 const host = '127.0.0.1';
@@ -47,7 +48,7 @@ export async function openConsul(program: string, folder: string): Promise<Agent
     const file = write(folder, {
       ...common(folder),
       disable_update_check: true,
-      ports: { server, serf_lan, serf_wan, http, grpc: -1, grpc_tls: -1, dns: -1, https: -1 },
+      ports: { ...closedPorts(program), server, serf_lan, serf_wan, http, grpc: -1 },
     });
     return started(http as number, program, ['agent', `-config-file=${file}`], folder);
   });

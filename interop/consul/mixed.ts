@@ -8,6 +8,7 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { closedPorts } from '@fed/tooling/consul';
 import { fedCli, gatewayCli } from '@fed/tooling/federation';
 import { Child } from '../lib/child.ts';
 import { freePorts } from '../lib/free-ports.ts';
@@ -189,7 +190,7 @@ export class Mixed implements AsyncDisposable {
       log_level: 'info',
       retry_interval_wan: '2s', // usually 30 s: what a secondary waits for when its gateway comes up after it
       disable_update_check: true,
-      ports: { server, serf_lan, serf_wan, http, grpc, dns: -1, https: -1, grpc_tls: -1 },
+      ports: { ...closedPorts(program('FED_PEER_CONSUL')), server, serf_lan, serf_wan, http, grpc },
     };
   }
 }

@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import { type MemberlistConfig, wan } from '@fed/memberlist';
+import { closedPorts } from '@fed/tooling/consul';
 import { Child } from '../lib/child.ts';
 import { freePorts } from '../lib/free-ports.ts';
 import { program } from '../lib/peers.ts';
@@ -119,7 +120,7 @@ function config(datacenter: string, ports: Ports, key: string | undefined): Reco
     client_addr: '127.0.0.1',
     log_level: 'debug',
     disable_update_check: true,
-    ports: { ...ports, dns: -1, https: -1, grpc: -1, grpc_tls: -1 },
+    ports: { ...closedPorts(program('FED_PEER_CONSUL')), ...ports, grpc: -1 },
     gossip_wan: {
       gossip_interval: `${profile.gossipIntervalMs}ms`,
       probe_interval: `${profile.probeIntervalMs}ms`,
