@@ -246,7 +246,7 @@ export async function runServer(
   await using http = await machine.openHttp({ config, identity: tls, serve: api });
   using _hangup = machine.onHangup(reload, log);
 
-  tellUp(log, machine, { config, http: http.urls, grpc: gateways.ports, server: door.address });
+  tellUp(log, machine, { config, http: http.urls, grpc: gateways.ports, server: door.front.address });
   up({ rooms, ask, agent });
 
   const reason = await stopped(stop.signal);

@@ -1,13 +1,14 @@
 /**
  * server-door.ts: the one port for all who come: type byte, or TLS with ALPN; and which room each protocol leads to.
  */
-import { alpn, type FrontDoor, type Handler, type TlsIdentity, typeBytes } from '@fed/alpn-mux';
-import { type RpcRegistry, serveMulti, serveSingle } from '@fed/rpc';
+import { alpn, type FrontDoor, type TlsIdentity, typeBytes } from '@fed/alpn-mux';
+import type { RpcRegistry } from '@fed/rpc';
 import type { WanfedTransport } from '@fed/wanfed-transport';
 import { binding } from './binding.ts';
 import type { Config } from './config/config.ts';
 import type { ForeignConnections } from './foreign-connections.ts';
-import type { Log } from './log.ts';
+import { type Log, roomLog } from './log.ts';
+import { ServedRpc } from './served-rpc.ts';
 import type { World } from './world.ts';
 
 export interface ServerDoorOptions {
@@ -20,13 +21,18 @@ export interface ServerDoorOptions {
   readonly log: Log;
 }
 
-export function openServerDoor(o: ServerDoorOptions): Promise<FrontDoor> {
+export interface ServerDoor extends AsyncDisposable {
+  readonly front: FrontDoor;
+  readonly rpc: ServedRpc;
+}
+
+/** Disposing shuts the port, lets calls that run finish for a moment, then closes every connection. */
+export async function openServerDoor(o: ServerDoorOptions): Promise<ServerDoor> {
   const { config, tls, registry, transport, foreign, log } = o;
   const { clock, machine } = o.world;
   const bind = { host: config.bindHost, port: config.serverPort };
-  const single: Handler = ({ stream, peer }) => serveSingle(stream, registry, { peer, clock });
-  const multi: Handler = ({ stream, peer }) => serveMulti(stream, registry, { peer, clock });
-  return binding('ports.server', bind, () =>
+  const rpc = new ServedRpc({ registry, clock, log: roomLog(log, 'rpc', clock.now) });
+  const front = await binding('ports.server', bind, () =>
     machine.openDoor({
       bind,
       tls,
@@ -37,12 +43,21 @@ export function openServerDoor(o: ServerDoorOptions): Promise<FrontDoor> {
       onRefused: (refusal) => log.warn({ room: 'door', ...refusal }, refusal.detail),
       clock,
       alpn: {
-        [alpn.rpcMulti]: foreign.noting(multi),
-        [alpn.rpcSingle]: foreign.noting(single),
+        [alpn.rpcMulti]: foreign.noting(rpc.multi),
+        [alpn.rpcSingle]: foreign.noting(rpc.single),
         [alpn.wanGossipPacket]: foreign.noting((conn) => transport.ingestPackets(conn)),
         [alpn.wanGossipStream]: foreign.noting((conn) => transport.ingestStream(conn)),
       },
-      typeBytes: { [typeBytes.rpc]: single, [typeBytes.rpcMulti]: multi },
+      typeBytes: { [typeBytes.rpc]: rpc.single, [typeBytes.rpcMulti]: rpc.multi },
     }),
   );
+  return {
+    front,
+    rpc,
+    async [Symbol.asyncDispose]() {
+      front.shut();
+      await rpc.drain();
+      await front[Symbol.asyncDispose]();
+    },
+  };
 }

@@ -3,7 +3,6 @@
  *
  * Lives here: shapes of answers, nothing secret in them. Must not live here: how the numbers come about.
  */
-import type { FrontDoor } from '@fed/alpn-mux';
 import { type Fsm, goDuration, type NodeRow } from '@fed/fsm';
 import type { Locator } from '@fed/gateway-locator';
 import { goTimeToUnixMs } from '@fed/msgpack';
@@ -15,6 +14,7 @@ import type { GatewayPlane } from './gateway-plane.ts';
 import { memberJson } from './http/agent.ts';
 import type { Reach } from './reach.ts';
 import type { Router } from './router.ts';
+import type { ServerDoor } from './server-door.ts';
 import { buildTag, version } from './version.ts';
 import type { World } from './world.ts';
 
@@ -26,7 +26,7 @@ export interface Rooms {
   readonly router: Router;
   readonly locator: Locator;
   readonly pool: RpcPool;
-  readonly door: FrontDoor;
+  readonly door: ServerDoor;
   readonly wan: Serf;
   readonly lan: Serf;
   readonly transport: WanfedTransport;
@@ -163,10 +163,19 @@ export function metricsView(r: Rooms): readonly Metric[] {
     for (const [name, value] of Object.entries(gossip)) put(`memberlist.${snake(name)}`, value, { pool });
     for (const [code, value] of Object.entries(drops)) put('memberlist.drops', value, { pool, code });
   }
-  const door = r.door.stats();
+  const door = r.door.front.stats();
   for (const [name, value] of Object.entries(door))
     if (typeof value === 'number') put(`door.${snake(name)}`, value);
   for (const [code, value] of Object.entries(door.refused)) put('door.refused', value ?? 0, { code });
+  const { peerFaults, ended, ...served } = r.door.rpc.stats();
+  for (const [name, value] of Object.entries(served)) put(`rpc.server.${snake(name)}`, value);
+  for (const [code, value] of Object.entries(peerFaults)) put('rpc.server.peer_faults', value, { code });
+  for (const [code, value] of Object.entries(ended)) put('rpc.server.ended', value, { code });
+  for (const { datacenter, calls, failures, failingFast } of r.pool.stats().datacenters) {
+    put('rpc.pool.calls_running', calls, { datacenter });
+    put('rpc.pool.dial_failures', failures, { datacenter });
+    put('rpc.pool.failing_fast', failingFast ? 1 : 0, { datacenter });
+  }
   const wanfed = r.transport.stats();
   for (const [datacenter, counts] of Object.entries(wanfed.datacenters))
     for (const [name, value] of Object.entries(counts)) put(`wanfed.${snake(name)}`, value, { datacenter });

@@ -366,12 +366,14 @@ describe('plain bytes, verify_incoming on', () => {
     expect(performance.now() - began).toBeGreaterThan(handshakeMs * 0.9);
   });
 
-  test.each([9, 20, 255])(
-    '%d, then silence: taken for TLS, closed by the deadline at the latest',
+  test.each([9, 10, 20, 21, 71, 255])(
+    '%d: closed at once (the original takes it for TLS and waits for the rest of a record that cannot come)',
     async (byte) => {
       await using line = await Line.plain(port);
+      await using silent = await Line.plain(port);
       line.say(byte);
       await line.ended;
+      expect(silent.open).toBe(true);
     },
   );
 

@@ -1,10 +1,10 @@
 /**
  * answering.ts: the methods as peers see them: every endpoint, behind the same forwarding as our own questions.
  */
-import type { PeerIdentity } from '@fed/alpn-mux';
 import { binaryKeys } from '@fed/fsm';
 import { RpcRegistry } from '@fed/rpc';
 import type { Ask, Endpoint } from './ask.ts';
+import type { Caller } from './callers.ts';
 
 export function answering(endpoints: Readonly<Record<string, Endpoint>>, ask: Ask): RpcRegistry {
   const registry = new RpcRegistry();
@@ -15,7 +15,7 @@ export function answering(endpoints: Readonly<Record<string, Endpoint>>, ask: As
         {
           // main hands every connection over with the identity its certificate gave it
           handler: (args, { signal, peer }) =>
-            ask(method, args, { signal, caller: peer as PeerIdentity | undefined }),
+            ask(method, args, { signal, caller: peer as Caller | undefined }),
           binaryKeys,
           // Peers take a whole datacenter off their lists when this one stays unanswered.
           always: method === 'Status.Ping',

@@ -5,16 +5,16 @@
  * Lives here: whose question it is. Must not live here: answers (the endpoint files), connections (the pool).
  * Source: Consul agent/consul/rpc.go (ForwardRPC, forwardDC).
  */
-import type { PeerIdentity } from '@fed/alpn-mux';
 import type { Value } from '@fed/msgpack';
 import { RpcApplicationError } from '@fed/rpc';
 import { type Args, asArgs, text } from './args.ts';
+import type { Caller } from './callers.ts';
 
 export interface AskContext {
   /** Aborted when whoever asked has gone. */
   readonly signal: AbortSignal;
   /** Who asked, when a certificate tells; absent for our own questions. */
-  readonly caller?: PeerIdentity | undefined;
+  readonly caller?: Caller | undefined;
 }
 
 export type Answer = (args: Args, context: AskContext) => Value | Promise<Value>;
@@ -35,7 +35,7 @@ export interface AskOptions {
   readonly primary: string;
   readonly endpoints: Readonly<Record<string, Endpoint>>;
   /** The datacenter a caller came from, if it is another than ours. */
-  readonly cameFrom?: (caller: PeerIdentity | undefined) => string | undefined;
+  readonly cameFrom?: (caller: Caller | undefined) => string | undefined;
   /** Asks a server of another datacenter; rejects with an error whose message says why it cannot. */
   readonly abroad: (datacenter: string, method: string, args: Value, context: AskContext) => Promise<Value>;
 }

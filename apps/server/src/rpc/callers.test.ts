@@ -2,16 +2,19 @@ import type { PeerIdentity } from '@fed/alpn-mux';
 import { createMemoryFs, embeddedLog, openFsm } from '@fed/fsm';
 import { describe, expect, test } from 'vitest';
 import { createAsk, type Endpoint } from './ask.ts';
-import { Callers } from './callers.ts';
+import { type Caller, Callers } from './callers.ts';
 import { federationStateEndpoints } from './federation-state.ts';
 
 const here = { datacenter: 'dc1', domain: 'consul' };
 const callers = new Callers({ ...here, verify: true });
-const serverOf = (...datacenters: readonly string[]): PeerIdentity => ({
+/** Who came by a type byte, as servers of one datacenter come to each other. */
+const serverOf = (...datacenters: readonly string[]): Caller => ({
   names: [...datacenters.flatMap((dc) => [`n1.server.${dc}.consul`, `server.${dc}.consul`]), 'localhost'],
   fingerprint: '',
+  byAlpn: false,
 });
-const client: PeerIdentity = { names: ['client.dc1.consul', 'localhost'], fingerprint: '' };
+const byAlpn = (caller: Caller): Caller => ({ ...caller, byAlpn: true });
+const client: Caller = { names: ['client.dc1.consul', 'localhost'], fingerprint: '', byAlpn: false };
 const speak =
   (datacenter: string, caller: PeerIdentity | undefined, by: Callers = callers) =>
   () =>
@@ -57,7 +60,7 @@ test('FederationState.Apply for a datacenter the caller’s certificate does not
     queryTimeDefaultMs: 1,
     queryTimeMaxMs: 1,
   });
-  const apply = async (Op: string, caller: PeerIdentity) =>
+  const apply = async (Op: string, caller: Caller) =>
     (endpoints['FederationState.Apply'] as Endpoint).answer(
       { Op, State: { Datacenter: 'dc2' } },
       { signal: new AbortController().signal, caller },
@@ -82,7 +85,7 @@ describe('a question from another datacenter', () => {
       return Promise.resolve('there');
     },
   });
-  const asked = (Datacenter: string, caller: PeerIdentity | undefined) =>
+  const asked = (Datacenter: string, caller: Caller | undefined) =>
     ask('Catalog.ListNodes', { Datacenter }, { signal: new AbortController().signal, caller });
 
   test('is answered when it is for ours', async () => {
@@ -92,6 +95,13 @@ describe('a question from another datacenter', () => {
   test('is not sent on to a third one: two servers who each believe it is the other’s would do so for ever', async () => {
     await expect(asked('dc3', serverOf('dc2'))).rejects.toThrow(/^No path to datacenter.*from dc2/);
     await expect(asked('dc2', serverOf('dc2'))).rejects.toThrow(/^No path to datacenter/);
+    expect(sent).toEqual([]);
+  });
+
+  test('nor when its certificate names both datacenters: it came by ALPN, as only a question for another one does', async () => {
+    expect(await asked('dc1', byAlpn(serverOf('dc1', 'dc2')))).toBe('here');
+    await expect(asked('dc3', byAlpn(serverOf('dc1', 'dc2')))).rejects.toThrow(/^No path.*from dc2/);
+    await expect(asked('dc3', byAlpn(serverOf('dc1')))).rejects.toThrow(/^No path.*from dc1/);
     expect(sent).toEqual([]);
   });
 

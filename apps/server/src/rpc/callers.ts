@@ -5,8 +5,19 @@
  * overwrite any datacenter's gateways. Here a server speaks for the datacenter in its own certificate.
  * Lives here: those rules. Must not live here: TLS (the front door has verified the certificate), methods.
  */
-import { type PeerIdentity, parseServerSni } from '@fed/alpn-mux';
+import { type Accepted, type PeerIdentity, parseServerSni } from '@fed/alpn-mux';
 import { RpcApplicationError } from '@fed/rpc';
+
+/** Whoever showed a certificate. */
+export interface Caller extends PeerIdentity {
+  /** He came by ALPN. Servers dial so only what is not theirs; within a datacenter the first byte is a type byte. */
+  readonly byAlpn: boolean;
+}
+
+/** Undefined for a connection without a certificate. */
+export function callerOf({ peer, alpn }: Pick<Accepted, 'peer' | 'alpn'>): Caller | undefined {
+  return peer && { ...peer, byAlpn: alpn !== undefined };
+}
 
 export interface CallersOptions {
   readonly datacenter: string;
@@ -43,11 +54,15 @@ export class Callers {
     );
   }
 
-  /** The datacenter he came from, if that is surely not ours. */
-  abroad(caller: PeerIdentity | undefined): string | undefined {
+  /**
+   * The datacenter he came from, if that is not ours. A certificate may name ours and others; then the way he came tells,
+   * which he did not choose: a server that sends on a question for what it takes for another datacenter dials by ALPN.
+   */
+  abroad(caller: Caller | undefined): string | undefined {
     if (caller === undefined) return undefined;
     const own = this.datacentersOf(caller);
-    return own.includes(this.#o.datacenter) ? undefined : own[0];
+    if (!caller.byAlpn && own.includes(this.#o.datacenter)) return undefined;
+    return own.find((datacenter) => datacenter !== this.#o.datacenter) ?? own[0];
   }
 
   /** Datacenters whose server the certificate makes him, in its order. */

@@ -155,7 +155,7 @@ describe('ConnectCA', () => {
 
   test('a client’s certificate is no ticket to an intermediate', async () => {
     await authority.ensureRoot();
-    const caller = { names: ['client.dc1.consul', 'localhost'], fingerprint: '' };
+    const caller = { names: ['client.dc1.consul', 'localhost'], fingerprint: '', byAlpn: true };
     const endpoint = endpoints['ConnectCA.SignIntermediate'] as Endpoint;
     const asked = async () => endpoint.answer({ CSR: '' }, { ...context, caller });
     await expect(asked()).rejects.toThrow(/Permission denied.*names no server/);
