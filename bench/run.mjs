@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const known = ['slice', 'gateway', 'gossip', 'federation', 'state'];
+const known = ['slice', 'gateway', 'xds', 'gossip', 'federation', 'state'];
 const asked = process.argv.slice(2).filter((word) => word !== '--');
 const unknown = asked.filter((name) => !known.includes(name));
 if (unknown.length > 0) {

@@ -7,6 +7,7 @@
  */
 import type { Profile } from './core/profile.ts';
 import { Settling } from './core/settling.ts';
+import { type MakeResource, Shelf } from './core/shelf.ts';
 import { type Snapshot, snapshotOf } from './core/snapshot.ts';
 import type { GatewayWorld } from './core/world.ts';
 import type { Clock, Notice } from './ports.ts';
@@ -20,7 +21,7 @@ export interface WatchedNode {
   readonly token?: string;
 }
 
-export interface FeedOptions {
+interface FeedOptions {
   readonly watchGateway: (
     node: WatchedNode,
     onWorld: (world: GatewayWorld | undefined) => void,
@@ -31,14 +32,16 @@ export interface FeedOptions {
   readonly log: (n: Notice) => void;
 }
 
+/** Feeds of one server share their resources. */
+type SharedOptions = FeedOptions & { readonly make: MakeResource };
 type Listener = (snapshot: Snapshot) => void;
 
 export class Feeds {
-  readonly #o: FeedOptions;
+  readonly #o: SharedOptions;
   readonly #feeds = new Map<string, Feed>();
 
   constructor(o: FeedOptions) {
-    this.#o = o;
+    this.#o = { ...o, make: new Shelf().make };
   }
 
   get size(): number {
@@ -68,7 +71,7 @@ export class Feeds {
 
 class Feed {
   readonly #node: WatchedNode;
-  readonly #o: FeedOptions;
+  readonly #o: SharedOptions;
   readonly #settling: Settling;
   readonly #listeners = new Set<Listener>();
   #watch: Disposable | undefined;
@@ -77,7 +80,7 @@ class Feed {
   #registered: boolean | undefined;
   #noticed = '';
 
-  constructor(node: WatchedNode, o: FeedOptions) {
+  constructor(node: WatchedNode, o: SharedOptions) {
     this.#node = node;
     this.#o = o;
     const { profile, coalesceMs } = o;
@@ -127,7 +130,7 @@ class Feed {
     if (taken === undefined) return;
     let snapshot: Snapshot;
     try {
-      snapshot = snapshotOf(taken.world, this.#o.profile);
+      snapshot = snapshotOf(taken.world, this.#o.profile, this.#o.make);
     } catch (cause) {
       const text = `gateway ${this.#node.id} keeps its last configuration: ${(cause as Error).stack}`;
       this.#o.log({ level: 'warn', code: 'internal', text });

@@ -52,7 +52,7 @@ export interface XdsServerOptions {
   /** Absent: everybody may. */
   readonly authorize?: Authorize;
   readonly profile?: Profile;
-  /** How long a change waits for its siblings, in ms. */
+  /** Least time between two configurations of one gateway, in ms. After a quiet time a change waits 10 ms at most. */
   readonly coalesceMs?: number;
   readonly streamsMax?: number;
   readonly clock?: Clock;

@@ -9,6 +9,7 @@ import type { JsonObject } from '../wire/json.ts';
 import { loadAssignment } from './endpoints.ts';
 import type { Destination, GatewayIr } from './ir.ts';
 import { type Resource, resourceOf } from './resource.ts';
+import type { MakeResource } from './shelf.ts';
 
 /** TCP keepalive where nobody said otherwise: below the 350 s after which common NATs forget an idle connection. */
 const keepaliveDefault = { timeSec: 30, intervalSec: 10, probes: 3 };
@@ -18,10 +19,8 @@ const budgetDefault = { maxConnections: 16_384, maxPendingRequests: 4_096 };
 const ejectionPercentMax = 50;
 
 /** Sorted by name. */
-export function clustersOf(ir: GatewayIr): readonly Resource[] {
-  return ir.destinations
-    .filter((d) => d.hasCluster)
-    .map((d) => resourceOf('Cluster', d.name, cluster(ir, d)));
+export function clustersOf(ir: GatewayIr, make: MakeResource = resourceOf): readonly Resource[] {
+  return ir.destinations.filter((d) => d.hasCluster).map((d) => make('Cluster', d.name, cluster(ir, d)));
 }
 
 function cluster(ir: GatewayIr, d: Destination): JsonObject {

@@ -10,12 +10,13 @@ import type { JsonObject } from '../wire/json.ts';
 import type { Endpoint } from './instances.ts';
 import type { GatewayIr } from './ir.ts';
 import { type Resource, resourceOf } from './resource.ts';
+import type { MakeResource } from './shelf.ts';
 
 /** Sorted by name. */
-export function endpointsOf(ir: GatewayIr): readonly Resource[] {
+export function endpointsOf(ir: GatewayIr, make: MakeResource = resourceOf): readonly Resource[] {
   return ir.destinations
     .filter((d) => d.hasAssignment)
-    .map((d) => resourceOf('ClusterLoadAssignment', d.name, loadAssignment(d.name, d.endpoints)));
+    .map((d) => make('ClusterLoadAssignment', d.name, loadAssignment(d.name, d.endpoints)));
 }
 
 /** One locality without a name; none at all where there is no endpoint. */

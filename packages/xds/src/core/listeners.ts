@@ -13,6 +13,7 @@ import type { Bind } from './binds.ts';
 import { order } from './instances.ts';
 import type { GatewayIr, Route } from './ir.ts';
 import { type Resource, resourceOf } from './resource.ts';
+import type { MakeResource } from './shelf.ts';
 
 const tlsInspector = {
   name: 'envoy.filters.listener.tls_inspector',
@@ -28,11 +29,11 @@ const helloTimeout = '10s';
 const connectAttemptsMax = 3;
 
 /** Sorted by name. */
-export function listenersOf(ir: GatewayIr): readonly Resource[] {
+export function listenersOf(ir: GatewayIr, make: MakeResource = resourceOf): readonly Resource[] {
   return ir.binds
     .map((bind) => ({ bind, name: `${bind.name}:${bind.host}:${bind.port}` })) // a changed address is a new listener
     .toSorted((a, b) => order(a.name, b.name))
-    .map(({ bind, name }) => resourceOf('Listener', name, listener(ir, bind, name)));
+    .map(({ bind, name }) => make('Listener', name, listener(ir, bind, name)));
 }
 
 function listener(ir: GatewayIr, bind: Bind, name: string): JsonObject {

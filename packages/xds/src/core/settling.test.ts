@@ -7,21 +7,25 @@ const world = worldOf('golden-dc1-gw1a');
 const empty = { ...world, servers: [] };
 const settling = () => new Settling({ profile: recommended, coalesceMs: 50 });
 
-test('changes that follow one another closely are handed out as one, the newest, 50 ms after the first', () => {
+test('a change after a quiet time waits 10 ms for its siblings; the newest is handed out', () => {
   const s = settling();
   s.offer(empty, 0);
-  s.offer(world, 49);
-  expect(s.deadline()).toBe(50);
-  expect(s.take(49)).toBeUndefined();
-  expect(s.take(50)!.world).toBe(world);
+  s.offer(world, 9);
+  expect(s.deadline()).toBe(10);
+  expect(s.take(9)).toBeUndefined();
+  expect(s.take(10)!.world).toBe(world);
   expect(s.take(1_000), 'once').toBeUndefined();
   expect(s.deadline()).toBeUndefined();
 });
 
-test('a change does not wait longer because more follow', () => {
+test('in a flurry one is handed out every 50 ms; none waits longer because more follow', () => {
   const s = settling();
-  for (let now = 0; now < 50; now += 10) s.offer(world, now);
-  expect(s.take(50)).toBeDefined();
+  const taken: number[] = [];
+  for (let now = 0; now <= 200; now += 5) {
+    s.offer(world, now);
+    if (s.take(now) !== undefined) taken.push(now);
+  }
+  expect(taken).toEqual([10, 60, 110, 160]);
 });
 
 test('no server yet: waited out for 30 s, and the first server ends the wait', () => {

@@ -2,7 +2,7 @@
  * settling.ts: when a world is ready to be handed out.
  *
  * Worlds arrive in flurries: a gateway that registers touches three tables. So a change is given a moment for its
- * siblings to arrive, and only the newest is taken. Two emptinesses are not believed at once: a server list that was
+ * siblings to arrive, a longer one if another was just handed out, and only the newest is taken. Two emptinesses are not believed at once: a server list that was
  * never filled (a gateway without servers cannot route, so its health check should not pass yet), and one that
  * was filled a moment ago (a catalog flap must not cut off a datacenter).
  * Lives here: the waiting, as one deadline. Must not live here: timers, resources.
@@ -12,8 +12,10 @@ import type { Notice } from '../ports.ts';
 import type { Profile } from './profile.ts';
 import { carriesServerTraffic, type GatewayWorld } from './world.ts';
 
-/** A world is held this long for more changes, in ms. */
+/** Least time between two worlds that are handed out, in ms. */
 const coalesceMsDefault = 50;
+/** After a quiet time a change is held no longer than this for its siblings, in ms. */
+const siblingsMsMax = 10;
 /** The first server is awaited this long; then the gateway is configured without. */
 export const firstServerMsMax = 30_000;
 /** The last servers known are kept this long after the list went empty. */
@@ -45,6 +47,8 @@ export class Settling {
   #newest: GatewayWorld | undefined;
   #firstAt: number | undefined;
   #dueAt: number | undefined;
+  /** When one was handed out last. */
+  #takenAt = Number.NEGATIVE_INFINITY;
   #lastServers: GatewayWorld['servers'] = [];
   #emptySince: number | undefined;
 
@@ -56,7 +60,8 @@ export class Settling {
   offer(world: GatewayWorld, now: number): void {
     this.#newest = world;
     this.#firstAt ??= now;
-    this.#dueAt = Math.min(this.#dueAt ?? Number.POSITIVE_INFINITY, now + this.#coalesceMs);
+    const ready = Math.max(now + Math.min(siblingsMsMax, this.#coalesceMs), this.#takenAt + this.#coalesceMs);
+    this.#dueAt = Math.min(this.#dueAt ?? Number.POSITIVE_INFINITY, ready);
     if (world.servers.length > 0) {
       this.#lastServers = world.servers;
       this.#emptySince = undefined;
@@ -74,6 +79,7 @@ export class Settling {
     const world = this.#newest;
     if (world === undefined || this.#dueAt === undefined || now < this.#dueAt) return undefined;
     this.#dueAt = undefined;
+    this.#takenAt = now;
     const wanfed = carriesServerTraffic(world.gateway);
     const servers = world.servers.length;
     const known = { wanfed, roots: true, serviceListSet: true, serviceGroups: 0, servers };

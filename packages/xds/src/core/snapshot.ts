@@ -12,7 +12,8 @@ import { endpointsOf } from './endpoints.ts';
 import { describeGateway } from './ir.ts';
 import { listenersOf } from './listeners.ts';
 import { type Profile, recommended } from './profile.ts';
-import { type Resource, type ResourceType, typeUrlOf } from './resource.ts';
+import { type Resource, type ResourceType, resourceOf, typeUrlOf } from './resource.ts';
+import type { MakeResource } from './shelf.ts';
 import type { GatewayWorld } from './world.ts';
 
 export type ByName = ReadonlyMap<string, Resource>;
@@ -24,14 +25,19 @@ export interface Snapshot {
   readonly notices: readonly Notice[];
 }
 
-export function snapshotOf(world: GatewayWorld, profile: Profile = recommended): Snapshot {
+/** `make`: whose resources are used again where they are the same. */
+export function snapshotOf(
+  world: GatewayWorld,
+  profile: Profile = recommended,
+  make: MakeResource = resourceOf,
+): Snapshot {
   const ir = describeGateway(world, profile);
   return {
     service: ir.service,
     resources: {
-      Cluster: byName(clustersOf(ir)),
-      ClusterLoadAssignment: byName(endpointsOf(ir)),
-      Listener: byName(listenersOf(ir)),
+      Cluster: byName(clustersOf(ir, make)),
+      ClusterLoadAssignment: byName(endpointsOf(ir, make)),
+      Listener: byName(listenersOf(ir, make)),
       RouteConfiguration: new Map(),
       Secret: new Map(),
     },

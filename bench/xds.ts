@@ -1,0 +1,319 @@
+/**
+ * xds.ts: how soon gateways do what the state says: 50 datacenters of 4 gateways, 5 servers of our own, one change at a time.
+ *
+ * A server as it is shipped, with its log on disk; states of the other datacenters are written to it by RPC, gateways are
+ * xDS streams from another process. Two changes: a remote gateway moves (endpoints only), a server of ours comes or goes
+ * (cluster, endpoints, listener). Beside them, for the same change: the write's own answer, and a blocking query's. The
+ * server holds a change 10 ms for its siblings, up to 50 when they come fast; a blocking query does not wait.
+ *
+ * `FED_BENCH_GATEWAYS=4,40` connects so many gateways instead.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
+import { fileURLToPath } from 'node:url';
+import { openRpcPool, type RpcPool } from '@fed/rpc';
+import { Federation, temporaryFolder } from '@fed/tooling/federation';
+import { cpuSeconds } from './lib/cpu.ts';
+import { type Latencies, percentiles, printTable, round } from './lib/measure.ts';
+import type { Wanted } from './lib/xds-gateways.ts';
+
+const datacenters = 50;
+const gatewaysEach = 4;
+const servers = 5;
+const counts = (process.env['FED_BENCH_GATEWAYS'] ?? '4,40').split(',').map(Number);
+const changes = 150;
+const idleMs = 5_000;
+const host = '127.0.0.1';
+const here = 'dc1';
+const wanfed = { 'consul-wan-federation': '1' };
+
+interface Client {
+  readonly responses: number;
+  readonly responseBytes: number;
+}
+
+interface Measured {
+  readonly written: Latencies;
+  readonly queried: Latencies;
+  readonly acknowledged: Latencies;
+  /** Of one gateway, per change. */
+  readonly bytes: number;
+  readonly cpuMs: number;
+}
+
+const results = [];
+for (const count of counts) results.push(await measure(count));
+const shown = (l: Latencies): string => `${l.p50Ms} / ${l.p99Ms} ms`;
+printTable([
+  [
+    'gateways',
+    'change',
+    'written p50 / p99',
+    'query answered',
+    'acknowledged by each',
+    'sent to each',
+    'CPU for each',
+  ],
+  ...results.flatMap(({ gateways, whole, ...changed }) =>
+    (['moved', 'serverAdded'] as const).map((what) => [
+      String(gateways),
+      what === 'moved' ? 'remote gateway moved' : 'server came or went',
+      shown(changed[what].written),
+      shown(changed[what].queried),
+      shown(changed[what].acknowledged),
+      `${Math.round(changed[what].bytes)} of ${whole} bytes`,
+      `${changed[what].cpuMs} ms`,
+    ]),
+  ),
+]);
+for (const { gateways, idleCpuPercent, aloneCpuPercent } of results)
+  console.log(
+    `  ${gateways} gateways and no change: ${idleCpuPercent} % of a core; before they came ${aloneCpuPercent} %`,
+  );
+console.log(JSON.stringify({ benchmark: 'xds', datacenters, gatewaysEach, servers, changes, results }));
+
+async function measure(count: number) {
+  const folder = temporaryFolder('fed-bench');
+  try {
+    await using federation = await Federation.prepare({
+      datacenters: [here],
+      folder,
+      // All states are written with one certificate.
+      config: { verify_server_datacenter: false, log_level: 'error' },
+    });
+    federation.startServer(here);
+    await federation.until('the server leads', 30_000, async () =>
+      JSON.stringify(await federation.get(here, '/v1/health/node/n1')).includes('serfHealth'),
+    );
+    await using writer = openWriter(federation);
+    await fill(federation, writer, count);
+    const pid = federation.site(here).server?.pid as number;
+    const aloneCpuPercent = await idle(pid);
+    const ids = Array.from({ length: count }, (_, i) => gatewayId(i));
+    const { ports } = JSON.parse(readFileSync(federation.site(here).configFile, 'utf8')) as {
+      ports: { grpc: number };
+    };
+    await using gateways = openGateways(`${host}:${ports.grpc}`, ids);
+    await gateways.all({ chains: chainsWith(servers) });
+    const whole = Math.round(average(await clients(federation), (c) => c.responseBytes));
+    const idleCpuPercent = await idle(pid);
+    return {
+      gateways: count,
+      whole,
+      aloneCpuPercent,
+      idleCpuPercent,
+      moved: await moves(federation, writer, gateways, pid),
+      serverAdded: await comings(federation, gateways, pid),
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Share of a core that this process uses while nothing changes, in percent. */
+async function idle(pid: number): Promise<number> {
+  await pause(idleMs / 2);
+  const before = cpuSeconds(pid);
+  await pause(idleMs);
+  return round(((cpuSeconds(pid) - before) / idleMs) * 100_000);
+}
+
+/** Two chains for each other datacenter, one per server, one for any, one for our own services. */
+function chainsWith(serverCount: number): number {
+  return 2 * (datacenters - 1) + serverCount + 2;
+}
+
+function gatewayId(i: number): string {
+  return `gateway-${i}`;
+}
+
+/** Registers gateways and servers, and writes the states of the others. */
+async function fill(federation: Federation, writer: Writer, count: number): Promise<void> {
+  for (let i = 0; i < count; i++)
+    await federation.put(here, '/v1/catalog/register', {
+      Node: gatewayId(i),
+      Address: host,
+      Service: {
+        Kind: 'mesh-gateway',
+        ID: gatewayId(i),
+        Service: 'mesh-gateway',
+        Port: 20_000 + i,
+        Meta: wanfed,
+      },
+    });
+  for (let i = 2; i <= servers; i++) await addServer(federation, `n${i}`);
+  for (let dc = 2; dc <= datacenters; dc++) await writer.write(`dc${dc}`, 8_443);
+}
+
+function addServer(federation: Federation, node: string): Promise<void> {
+  return federation.put(here, '/v1/catalog/register', {
+    Node: node,
+    Address: host,
+    Service: { ID: 'consul', Service: 'consul', Port: 8300 },
+  });
+}
+
+interface Writer extends AsyncDisposable {
+  /** The state of this datacenter, whose first gateway has this port. */
+  write(datacenter: string, port: number): Promise<void>;
+}
+
+function openWriter(federation: Federation): Writer {
+  const tls = join(federation.folder, 'tls');
+  const [ca, cert, key] = ['consul-agent-ca', `${here}-server-consul-0`, `${here}-server-consul-0-key`].map(
+    (name) => readFileSync(join(tls, `${name}.pem`), 'utf8'),
+  ) as [string, string, string];
+  const { serverPort: port } = federation.site(here);
+  const pool: RpcPool = openRpcPool({
+    dial: async () => {
+      const socket = connectTls({
+        ...{ host, port, servername: `server.${here}.consul`, ca, cert, key },
+        ALPNProtocols: ['consul/rpc-multi'],
+      });
+      await once(socket, 'secureConnect');
+      return socket;
+    },
+  });
+  const target = { datacenter: here, node: 'n1', address: { host, port } };
+  return {
+    async write(datacenter, firstPort) {
+      const MeshGateways = Array.from({ length: gatewaysEach }, (_, i) => ({
+        Node: { Node: `g${i}`, Address: `10.9.0.${i}`, Datacenter: datacenter },
+        Service: {
+          Kind: 'mesh-gateway',
+          ID: `g${i}`,
+          Service: 'mesh-gateway',
+          Address: `192.0.2.${i + 1}`,
+          Port: i === 0 ? firstPort : 8_443,
+          Meta: wanfed,
+        },
+        Checks: [],
+      }));
+      const State = { Datacenter: datacenter, MeshGateways };
+      await pool.call(
+        target,
+        'FederationState.Apply',
+        { Datacenter: here, Op: 'upsert', State },
+        { timeoutMs: 10_000 },
+      );
+    },
+    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
+  };
+}
+
+interface Gateways extends AsyncDisposable {
+  /** Resolves when each has acknowledged this; the times are when each did. */
+  all(wanted: Wanted): Promise<readonly number[]>;
+}
+
+function openGateways(target: string, ids: readonly string[]): Gateways {
+  const program = fileURLToPath(new URL('./lib/xds-gateways.ts', import.meta.url));
+  const child: ChildProcess = fork(program, [target, ...ids], {
+    execArgv: ['--conditions=@fed/source', '--disable-warning=ExperimentalWarning'],
+  });
+  return {
+    all: (wanted) =>
+      new Promise((resolve, reject) => {
+        const times: number[] = [];
+        const over = AbortSignal.timeout(60_000);
+        over.onabort = () =>
+          reject(new Error(`${times.length} of ${ids.length} have ${JSON.stringify(wanted)}`));
+        const hear = (): void => {
+          if (times.push(performance.now()) < ids.length) return;
+          over.onabort = null;
+          child.off('message', hear);
+          resolve(times);
+        };
+        child.on('message', hear);
+        child.send(wanted);
+      }),
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    },
+  };
+}
+
+async function clients(federation: Federation): Promise<readonly Client[]> {
+  return await federation.get<readonly Client[]>(here, '/v1/agent/xds/clients');
+}
+
+function average(all: readonly Client[], of: (c: Client) => number): number {
+  return all.reduce((sum, c) => sum + of(c), 0) / all.length;
+}
+
+async function moves(
+  federation: Federation,
+  writer: Writer,
+  gateways: Gateways,
+  pid: number,
+): Promise<Measured> {
+  return await measured(federation, gateways, pid, '/v1/internal/federation-states', (turn) => {
+    const datacenter = `dc${2 + (turn % (datacenters - 1))}`;
+    const port = 10_000 + turn;
+    return {
+      wanted: { cluster: `server.${datacenter}.consul`, endpointPort: port },
+      write: () => writer.write(datacenter, port),
+    };
+  });
+}
+
+async function comings(federation: Federation, gateways: Gateways, pid: number): Promise<Measured> {
+  const node = 'visitor';
+  return await measured(federation, gateways, pid, '/v1/catalog/service/consul', (turn) =>
+    turn % 2 === 0
+      ? { wanted: { chains: chainsWith(servers + 1) }, write: () => addServer(federation, node) }
+      : {
+          wanted: { chains: chainsWith(servers) },
+          write: () => federation.put(here, '/v1/catalog/deregister', { Node: node }),
+        },
+  );
+}
+
+/** `query`: what a blocking query looks at to see the same. */
+async function measured(
+  federation: Federation,
+  gateways: Gateways,
+  pid: number,
+  query: string,
+  change: (turn: number) => { readonly wanted: Wanted; readonly write: () => Promise<void> },
+): Promise<Measured> {
+  const written: number[] = [];
+  const queried: number[] = [];
+  const acknowledged: number[] = [];
+  const url = `${federation.site(here).httpUrl}${query}`;
+  const index = (await fetch(url)).headers.get('x-consul-index');
+  let known = index;
+  const before = await clients(federation);
+  const cpu = cpuSeconds(pid);
+  for (let turn = 0; turn < changes; turn++) {
+    const { wanted, write } = change(turn);
+    const woken = fetch(`${url}?index=${known}&wait=60s`).then(async (response) => {
+      const at = performance.now();
+      await response.arrayBuffer();
+      known = response.headers.get('x-consul-index');
+      return at;
+    });
+    const done = gateways.all(wanted);
+    await pause(5); // the query has begun to wait
+    const began = performance.now();
+    await write();
+    written.push(performance.now() - began);
+    queried.push((await woken) - began);
+    for (const at of await done) acknowledged.push(at - began);
+  }
+  const used = cpuSeconds(pid) - cpu;
+  const after = await clients(federation);
+  const each = changes * after.length;
+  return {
+    written: percentiles(written),
+    queried: percentiles(queried),
+    acknowledged: percentiles(acknowledged),
+    bytes: (average(after, (c) => c.responseBytes) - average(before, (c) => c.responseBytes)) / changes,
+    cpuMs: round((used * 1000) / each),
+  };
+}
