@@ -15,12 +15,15 @@ import type { Router } from './router.ts';
 import { asArgs, integer } from './rpc/args.ts';
 import type { AskOptions } from './rpc/ask.ts';
 
-export interface AbroadOptions {
-  readonly router: Router;
-  readonly pool: Pick<RpcPool, 'call'>;
+export interface QueryTimes {
   readonly holdTimeoutMs: number;
   readonly queryTimeDefaultMs: number;
   readonly queryTimeMaxMs: number;
+}
+
+export interface AbroadOptions extends QueryTimes {
+  readonly router: Router;
+  readonly pool: Pick<RpcPool, 'call'>;
   readonly locator: Pick<Locator, 'diagnose' | 'explain'>;
   readonly clock: { now(): number };
   /**
@@ -114,7 +117,7 @@ function causeOf(error: unknown): UnreachableError | undefined {
 }
 
 /** A blocking query may take its wait, the jitter the other side adds (1/16), and the time to find a leader. */
-function patienceMs(o: AbroadOptions, args: Value): number {
+export function patienceMs(o: QueryTimes, args: Value): number {
   const asked = asArgs(args);
   if (integer(asked, 'MinQueryIndex') === 0) return answerMsMax;
   const waitMs = integer(asked, 'MaxQueryTime') / 1e6;

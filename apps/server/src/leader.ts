@@ -1,23 +1,35 @@
 /**
  * leader.ts: what a datacenter's leader does, from the moment it leads until it does not.
  *
- * It writes the server's own rows, publishes its gateways, and either keeps the federation states and the mesh's authority
- * (primary: pruning, root) or copies them (secondary: replication, roots). Started and stopped once per term, in one place.
- * Must not live here: how any of these duties works (@fed/replication).
+ * It keeps the servers and other members of its datacenter in the catalog, publishes its gateways, and either keeps the
+ * federation states and the mesh's authority (primary: pruning, root) or copies them (secondary: replication, roots). Begun
+ * and ended once per term, in one place; what a term began to write is not written in the next.
+ * Must not live here: how any of these duties works (@fed/replication, lan/), the order of terms (terms.ts).
  */
 import type { FederationState, Fsm, NodeRow } from '@fed/fsm';
 import type { Locator } from '@fed/gateway-locator';
 import { goTime } from '@fed/msgpack';
 import { openGatewayAntiEntropy, openPruning, openReplicator } from '@fed/replication';
-import { registerCommand } from './agent/requests.ts';
+import type { Serf } from '@fed/serf';
 import type { Config } from './config/config.ts';
 import type { Authority } from './connect-ca/authority.ts';
 import { openFollowRoots } from './connect-ca/follow-roots.ts';
 import { classifyFailure } from './failure-kind.ts';
-import { type Log, tellAntiEntropy, tellPruning, tellRoots, tellRound } from './log.ts';
+import { openReconciler } from './lan/reconciler.ts';
+import {
+  type Log,
+  tellAntiEntropy,
+  tellPruning,
+  tellReconciled,
+  tellRoots,
+  tellRound,
+  tellTerm,
+} from './log.ts';
+import { onRestored } from './on-restored.ts';
 import type { Router } from './router.ts';
 import type { Ask } from './rpc/ask.ts';
-import { ownHealth, ownService } from './self-rows.ts';
+import { takePlace } from './snapshot/take-place.ts';
+import { Terms } from './terms.ts';
 import type { World } from './world.ts';
 
 export interface LeaderOptions {
@@ -28,9 +40,14 @@ export interface LeaderOptions {
   readonly locator: Pick<Locator, 'hear'>;
   readonly router: Router;
   readonly self: NodeRow;
-  readonly authority: Authority;
+  /** The mesh's authority, writing with this hand. */
+  readonly authorityOn: (fsm: Pick<Fsm, 'apply' | 'store'>) => Authority;
+  readonly lan: Pick<Serf, 'members' | 'member' | 'events' | 'userEvent'>;
   readonly log: Log;
 }
+
+/** Client agents of the original look again for whatever they were refused when they hear it. */
+const newLeaderEvent = 'consul:new-leader';
 
 export interface LeaderDuties extends AsyncDisposable {
   /** The way to the primary may be open again: whatever waits for its next try, tries now. */
@@ -39,47 +56,55 @@ export interface LeaderDuties extends AsyncDisposable {
 
 /** Runs the duties whenever this server leads; disposing ends them and waits until they have ended. */
 export async function openLeaderDuties(o: LeaderOptions): Promise<LeaderDuties> {
-  let term: Term | undefined;
-  let turn: Promise<void> = Promise.resolve();
-  const follow = (leads: boolean): Promise<void> => {
-    // One turn after the other: a term ends whole before the next begins.
-    turn = turn.then(async () => {
-      if (leads && term === undefined) term = await openTerm(o);
-      else if (!leads && term !== undefined) {
-        await term[Symbol.asyncDispose]();
-        term = undefined;
-      }
-    });
-    return turn;
-  };
-  await follow(o.fsm.engine.leadership().leader);
-  const listening = o.fsm.engine.onLeadership(({ leader }) => {
-    follow(leader).catch((error: unknown) =>
-      o.log.error({ room: 'leader', err: error }, 'a duty could not be taken up'),
-    );
+  const { clock, rng } = o.world;
+  const terms = new Terms({
+    engine: o.fsm.engine,
+    begin: (term, over) => openTerm(o, term, over),
+    onEvent: (event) => tellTerm(o.log, event),
+    clock,
+    rng,
   });
+  // Who leads from the start is expected to have its rows in the catalog once it is up.
+  await terms.settled();
   return {
-    wake: () => term?.wake(),
-    async [Symbol.asyncDispose]() {
-      listening[Symbol.dispose]();
-      await follow(false);
-    },
+    wake: () => terms.current?.wake(),
+    [Symbol.asyncDispose]: () => terms[Symbol.asyncDispose](),
   };
 }
 
-interface Term extends AsyncDisposable {
+interface Duty extends AsyncDisposable {
   wake(): void;
 }
 
-async function openTerm(o: LeaderOptions): Promise<Term> {
-  const { config, world, fsm, ask, self } = o;
+/** Whatever is written below is written in this term or not at all. */
+type InTerm = Pick<Fsm, 'store' | 'apply' | 'query'>;
+
+async function openTerm(o: LeaderOptions, term: number, over: AbortSignal): Promise<Duty> {
+  const { config, world, ask, self, lan } = o;
   const { clock, rng, wallMs } = world;
   const { datacenter, primary } = config;
-  await fsm.apply(
-    registerCommand(self, { service: ownService(config.serverPort), checks: [ownHealth(self.Node)] }),
-  );
-
-  await ensureRoot(o);
+  const fsm: InTerm = {
+    store: o.fsm.store,
+    query: (options, read) => o.fsm.query(options, read),
+    apply: (command) => o.fsm.apply(command, { term }),
+  };
+  // What earlier leaders acknowledged is here before anything is decided by what is here.
+  await o.fsm.engine.barrier(over);
+  await takePlace({ fsm, self, serverPort: config.serverPort });
+  // The root is there before the first secondary can ask for it: one that is refused asks again much later.
+  if (primary === datacenter) await o.authorityOn(fsm).ensureRoot();
+  lan.userEvent(newLeaderEvent, Buffer.from(self.Node));
+  const reconciler = openReconciler({
+    datacenter,
+    self: self.Node,
+    pool: lan,
+    store: fsm.store,
+    onRestored: (listener) => onRestored(o.fsm, listener),
+    apply: (command) => fsm.apply(command),
+    onEvent: (event) => tellReconciled(o.log, event),
+    clock,
+    rng,
+  });
   const antiEntropy = openGatewayAntiEntropy({
     datacenter,
     watch: async (minIndex, signal) => {
@@ -106,27 +131,28 @@ async function openTerm(o: LeaderOptions): Promise<Term> {
     clock,
     rng,
   });
-  const others = primary === datacenter ? [openPrimaryDuty(o)] : [openSecondaryDuty(o), openRootsDuty(o)];
+  const others =
+    primary === datacenter ? [openPrimaryDuty(o, fsm)] : [openSecondaryDuty(o, fsm), openRootsDuty(o, fsm)];
   return {
     wake() {
       antiEntropy.wake();
       for (const duty of others) duty.wake();
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all([antiEntropy, ...others].map((duty) => duty[Symbol.asyncDispose]()));
+      await Promise.all([reconciler, antiEntropy, ...others].map((duty) => duty[Symbol.asyncDispose]()));
     },
   };
 }
 
 /** Records of datacenters that are gone for good are taken away. */
-function openPrimaryDuty(o: LeaderOptions): Term {
+function openPrimaryDuty(o: LeaderOptions, fsm: InTerm): Duty {
   const { clock } = o.world;
   const pruning = openPruning({
     datacenter: o.config.datacenter,
-    states: () => o.fsm.store.federationStates().rows,
+    states: () => fsm.store.federationStates().rows,
     knows: (datacenter) => o.router.servers(datacenter).length > 0,
     remove: async (datacenter) => {
-      await o.fsm.apply({ type: 'federationState', op: 'delete', state: null, datacenter });
+      await fsm.apply({ type: 'federationState', op: 'delete', state: null, datacenter });
     },
     onEvent: (event) => tellPruning(o.log, event),
     clock,
@@ -135,8 +161,8 @@ function openPrimaryDuty(o: LeaderOptions): Term {
 }
 
 /** The primary's records are copied, and each round tells the locator whether the way there works. */
-function openSecondaryDuty(o: LeaderOptions): Term {
-  const { config, world, fsm, ask } = o;
+function openSecondaryDuty(o: LeaderOptions, fsm: InTerm): Duty {
+  const { config, world, ask } = o;
   return openReplicator({
     datacenter: config.datacenter,
     primary: config.primary,
@@ -166,13 +192,8 @@ function openSecondaryDuty(o: LeaderOptions): Term {
   });
 }
 
-/** The root is there before the first secondary can ask for it: one that is refused asks again much later. */
-async function ensureRoot(o: LeaderOptions): Promise<void> {
-  if (o.config.primary === o.config.datacenter) await o.authority.ensureRoot();
-}
-
-function openRootsDuty(o: LeaderOptions): Term {
-  const { config, world, fsm, ask } = o;
+function openRootsDuty(o: LeaderOptions, fsm: InTerm): Duty {
+  const { config, world, ask } = o;
   return openFollowRoots({
     datacenter: config.datacenter,
     primary: config.primary,

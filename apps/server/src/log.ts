@@ -9,7 +9,9 @@ import { RpcApplicationError, RpcError } from '@fed/rpc';
 import pino, { type Logger } from 'pino';
 import type { RootsTurn } from './connect-ca/follow-roots.ts';
 import { HttpError } from './http/server.ts';
+import type { ReconcileEvent } from './lan/reconciler.ts';
 import type { HealthRound } from './router-health.ts';
+import type { TermEvent } from './terms.ts';
 
 export type Log = Logger;
 
@@ -155,6 +157,37 @@ export function tellHealth(log: Log, { datacenter, answered, silent }: HealthRou
       { room, datacenter },
       `no server of ${datacenter} answers; it is asked all the same when needed`,
     );
+}
+
+export function tellTerm(log: Log, event: TermEvent): void {
+  const room = 'leader';
+  const { term } = event;
+  if (event.kind === 'began') log.info({ room, term }, 'this server leads its datacenter');
+  else if (event.kind === 'ended') log.info({ room, term }, 'this server leads no more');
+  else
+    log.error(
+      { room, term, waitMs: event.waitMs, cause: (event.error as Error).message },
+      'the duties of a leader could not be taken up; trying again',
+    );
+}
+
+export function tellReconciled(log: Log, event: ReconcileEvent): void {
+  const room = 'catalog';
+  const { node } = event;
+  if (event.kind === 'written')
+    log.info({ room, node, status: event.status }, `${node} is ${event.status}; the catalog says so now`);
+  else
+    log.warn(
+      { room, node, waitMs: event.waitMs, cause: (event.error as Error).message },
+      `what gossip says of ${node} could not be written; trying again`,
+    );
+}
+
+export function tellOwnNode(log: Log, error: unknown, waitMs: number): void {
+  log.warn(
+    { room: 'catalog', waitMs, cause: (error as Error).message },
+    "this server's node could not be written into the catalog; trying again",
+  );
 }
 
 export function tellRoots(log: Log, turn: RootsTurn): void {

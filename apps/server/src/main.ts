@@ -6,7 +6,7 @@
  * Must not live here: decisions. An `if` in this file is a function missing from a package.
  */
 import { createGatewayDialer, TlsIdentity } from '@fed/alpn-mux';
-import { openFsm } from '@fed/fsm';
+import { type Fsm, openFsm } from '@fed/fsm';
 import { createLocator } from '@fed/gateway-locator';
 import { openRpcPool } from '@fed/rpc';
 import { openWanfedTransport } from '@fed/wanfed-transport';
@@ -14,6 +14,7 @@ import { abroadPool, createAbroad } from './abroad.ts';
 import { Access } from './acl/access.ts';
 import { askingAs, processToken } from './acl/own-questions.ts';
 import { Agent } from './agent/agent.ts';
+import { ownWrites } from './agent/own-writes.ts';
 import { aroundEndpoints } from './around-endpoints.ts';
 import type { StopReason } from './commands/server-command.ts';
 import type { Config } from './config/config.ts';
@@ -25,20 +26,23 @@ import { openGatewayPlane } from './gateway-plane.ts';
 import { serverRoutes } from './http/routes.ts';
 import { createApi } from './http/server.ts';
 import { readNodeId, usingDataDir } from './identity.ts';
+import { openOwnNode } from './lan/own-node.ts';
+import { LanServers } from './lan/servers.ts';
 import { openLeaderDuties } from './leader.ts';
 import { leaveIfAsked, stopped, tellUp } from './lifecycle.ts';
 import { openLocatorNews } from './locator-news.ts';
-import { type Log, roomLog, tellFailedRequest, tellHealth } from './log.ts';
+import { type Log, roomLog, tellFailedRequest, tellHealth, tellOwnNode } from './log.ts';
 import { openLanPool, openWanPool, openWanSockets } from './pools.ts';
 import { Reach } from './reach.ts';
 import { Router } from './router.ts';
 import { openRouterHealth, pingMsMax } from './router-health.ts';
 import { answering } from './rpc/answering.ts';
 import { type Ask, createAsk } from './rpc/ask.ts';
+import { createAtHome } from './rpc/at-home.ts';
 import { Callers } from './rpc/callers.ts';
 import { serverEndpoints } from './rpc/endpoints.ts';
-import { ownNode } from './self-rows.ts';
 import { openServerDoor } from './server-door.ts';
+import { ownNode } from './server-rows.ts';
 import type { Rooms } from './views.ts';
 import { followMembers, followRoutes, logFailedMeeting, logMeeting, meet, meetAgain } from './wan-members.ts';
 import type { World } from './world.ts';
@@ -97,8 +101,11 @@ export async function runServer(
     dial: dialRpc({ config, tls, abroad: abroadDialer, dialServer: machine.dialServer }),
     ...abroadPool,
   });
+  const servers = new LanServers();
+  const leaving = new AbortController();
   const callers = new Callers({ datacenter, domain, verify: config.verifyServerDatacenter });
-  const authority = new Authority({ datacenter, primary, fsm, maker: { randomBytes, now: wallMs } });
+  const authorityOn = (hand: Pick<Fsm, 'apply' | 'store'>) =>
+    new Authority({ datacenter, primary, fsm: hand, maker: { randomBytes, now: wallMs } });
   const own = processToken(randomBytes);
   const access = new Access({ ...config.acl, tokens: [...config.acl.tokens, own] });
   const answers = serverEndpoints({
@@ -106,8 +113,9 @@ export async function runServer(
     serverAddress,
     fsm,
     router,
+    servers,
     callers,
-    authority,
+    authority: authorityOn(fsm),
     wan: () => wanPool,
     wallMs,
   });
@@ -117,6 +125,16 @@ export async function runServer(
     primary,
     endpoints,
     cameFrom: (caller) => callers.abroad(caller),
+    atHome: createAtHome({
+      ...config,
+      engine: fsm.engine,
+      pool,
+      nodeAt: (address) => servers.at(address)?.name,
+      fromOwnServer: ({ caller }) => callers.isFellow(caller),
+      leaving: leaving.signal,
+      clock,
+      rng,
+    }),
     abroad: createAbroad({
       ...config,
       router,
@@ -148,7 +166,13 @@ export async function runServer(
     onEvent: (event) => followMembers(event, router, pool),
     log: room('serf.wan'),
   });
-  await using lanPool = await openLanPool({ config, world, nodeId: self.ID, log: room('serf.lan') });
+  await using lanPool = await openLanPool({
+    config,
+    world,
+    nodeId: self.ID,
+    onEvent: (event) => servers.follow(event),
+    log: room('serf.lan'),
+  });
 
   // One port for all who come.
   const foreign = new ForeignConnections(datacenter, wallMs);
@@ -164,8 +188,25 @@ export async function runServer(
     locator,
     router,
     self,
-    authority,
+    authorityOn,
+    lan: lanPool,
     log,
+  });
+  const write = ownWrites({
+    datacenter,
+    node: config.nodeName,
+    fsm,
+    ask,
+    secret: config.acl.agentSecret,
+    arriveMsMax: config.holdTimeoutMs,
+  });
+  await using _ownNode = openOwnNode({
+    self,
+    fsm,
+    write,
+    failed: (error, waitMs) => tellOwnNode(log, error, waitMs),
+    clock,
+    rng,
   });
   await using _health = openRouterHealth({
     datacenter,
@@ -208,6 +249,7 @@ export async function runServer(
   using agent = new Agent({
     node: self,
     fsm,
+    write,
     clock,
     probe: machine.probe,
     failed: (what, err) => log.error({ room: 'agent', err }, what),

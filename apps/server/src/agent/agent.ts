@@ -6,7 +6,9 @@
  * Must not live here: HTTP (http/), when and how checks run (checks.ts, probe.ts).
  */
 import { type CheckRow, type Fsm, type NodeRow, newCheck, type ServiceRow } from '@fed/fsm';
+import { onRestored } from '../on-restored.ts';
 import { type CheckPorts, CheckRunner, type Verdict } from './checks.ts';
+import type { OwnWrite } from './own-writes.ts';
 import { consulService, type Registration, serfHealth } from './registration.ts';
 import { deregisterCommand, registerCommand } from './requests.ts';
 
@@ -14,7 +16,9 @@ export { consulService, serfHealth } from './registration.ts';
 
 export interface AgentOptions {
   readonly node: NodeRow;
-  readonly fsm: Pick<Fsm, 'store' | 'apply' | 'query'>;
+  readonly fsm: Pick<Fsm, 'store' | 'query' | 'watch'>;
+  /** Durable and visible here once it resolves. */
+  readonly write: OwnWrite;
   readonly clock: CheckPorts['clock'];
   readonly probe: CheckPorts['probe'];
   readonly failed: (what: string, error: unknown) => void;
@@ -28,6 +32,7 @@ const maintenanceType = 'maintenance';
 export class Agent implements Disposable {
   readonly #o: AgentOptions;
   readonly #checks: CheckRunner;
+  readonly #restored: Disposable;
   /** Verdicts on their way into the log, by check. */
   readonly #storing = new Map<string, Promise<unknown>>();
 
@@ -40,12 +45,14 @@ export class Agent implements Disposable {
       giveUp: (check) => this.#giveUp(check),
     });
     for (const check of this.checks()) this.#watch(check);
+    this.#restored = onRestored(o.fsm, () => this.#resume());
   }
 
-  /** The catalog was replaced: what stands in it now is what is checked. */
-  resume(): void {
-    this.#checks.forgetAll();
-    for (const check of this.checks()) this.#watch(check);
+  /** The catalog was replaced: what stands in it now is what is checked. A check that stood there before goes on. */
+  #resume(): void {
+    const held = this.checks();
+    this.#checks.keep(held);
+    for (const check of held) if (!this.#checks.runs(check.CheckID)) this.#watch(check);
   }
 
   get nodeName(): string {
@@ -86,7 +93,7 @@ export class Agent implements Disposable {
   async register({ service, checks }: Registration, o: { readonly replaceChecks: boolean }): Promise<void> {
     const old = this.checks().filter((check) => check.ServiceID === service.ID);
     const rows = checks.map((check) => remembered(check, old));
-    await this.#o.fsm.apply(registerCommand(this.#o.node, { service, checks: rows }));
+    await this.#o.write(registerCommand(this.#o.node, { service, checks: rows }));
     for (const row of rows) this.#watch(row);
     if (!o.replaceChecks) return;
     for (const gone of old.filter((check) => !rows.some((row) => row.CheckID === check.CheckID)))
@@ -97,13 +104,13 @@ export class Agent implements Disposable {
   async deregister(id: string): Promise<boolean> {
     if (this.service(id) === undefined) return false;
     for (const check of this.checks()) if (check.ServiceID === id) this.#checks.forget(check.CheckID);
-    await this.#o.fsm.apply(deregisterCommand(this.#o.node, { ServiceID: id }));
+    await this.#o.write(deregisterCommand(this.#o.node, { ServiceID: id }));
     return true;
   }
 
   async registerCheck(check: CheckRow): Promise<void> {
     const row = remembered(check, this.checks());
-    await this.#o.fsm.apply(registerCommand(this.#o.node, { checks: [row] }));
+    await this.#o.write(registerCommand(this.#o.node, { checks: [row] }));
     this.#watch(row);
   }
 
@@ -111,7 +118,7 @@ export class Agent implements Disposable {
   async deregisterCheck(id: string): Promise<boolean> {
     if (this.check(id) === undefined) return false;
     this.#checks.forget(id);
-    await this.#o.fsm.apply(deregisterCommand(this.#o.node, { CheckID: id }));
+    await this.#o.write(deregisterCommand(this.#o.node, { CheckID: id }));
     return true;
   }
 
@@ -148,6 +155,7 @@ export class Agent implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#restored[Symbol.dispose]();
     this.#checks[Symbol.dispose]();
   }
 
@@ -170,7 +178,7 @@ export class Agent implements Disposable {
 
   #store(check: CheckRow, verdict: Verdict): void {
     const row = { ...check, Status: verdict.status, Output: verdict.output };
-    const storing = this.#o.fsm.apply(registerCommand(this.#o.node, { checks: [row] }));
+    const storing = this.#o.write(registerCommand(this.#o.node, { checks: [row] }));
     this.#storing.set(check.CheckID, storing);
     storing
       .catch((error: unknown) => this.#o.failed(`store the verdict on ${check.CheckID}`, error))

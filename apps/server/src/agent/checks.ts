@@ -100,12 +100,21 @@ export class CheckRunner implements Disposable {
     return 'heard';
   }
 
-  forgetAll(): void {
-    for (const id of [...this.#running.keys()]) this.forget(id);
+  runs(checkId: string): boolean {
+    return this.#running.has(checkId);
+  }
+
+  /** Forgets every check that is not among these rows, or means another probe in them, or a verdict we never told. */
+  keep(rows: readonly CheckRow[]): void {
+    for (const [id, { row, told }] of [...this.#running]) {
+      const now = rows.find(({ CheckID }) => CheckID === id);
+      if (now === undefined || !sameProbe(now, row) || now.Status !== (told ?? verdictOf(row)).status)
+        this.forget(id);
+    }
   }
 
   [Symbol.dispose](): void {
-    this.forgetAll();
+    this.keep([]);
   }
 
   async #run(check: Running): Promise<void> {
@@ -152,6 +161,13 @@ export class CheckRunner implements Disposable {
     this.#ports.verdict(check.row, check.latest);
   }
 }
+
+const sameProbe = (a: CheckRow, b: CheckRow): boolean =>
+  a.Type === b.Type && a.ServiceID === b.ServiceID && inText(a.Definition) === inText(b.Definition);
+
+/** Durations may be too large for a number. */
+const inText = (definition: CheckRow['Definition']): string =>
+  JSON.stringify(definition, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
 
 function verdictOf({ Status, Output }: CheckRow): Verdict {
   return { status: Status as Verdict['status'], output: typeof Output === 'string' ? Output : '' };

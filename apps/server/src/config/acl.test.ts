@@ -9,7 +9,14 @@ function resolve(file: Parameters<typeof resolveAcl>[0]) {
 
 test('acl: without the section everybody may do everything', () => {
   expect(resolve(undefined)).toEqual({
-    acl: { enabled: false, defaultPolicy: 'allow', tokens: [], defaultSecret: undefined, ownSecret: '' },
+    acl: {
+      enabled: false,
+      defaultPolicy: 'allow',
+      tokens: [],
+      defaultSecret: undefined,
+      ownSecret: '',
+      agentSecret: '',
+    },
     problems: [],
     warnings: [],
   });

@@ -12,6 +12,8 @@ import type { FileConfig } from './schema.ts';
 export interface AclConfig extends AccessConfig {
   /** What this server's own questions to the primary carry; '' for none. */
   readonly ownSecret: string;
+  /** What its own rows of the catalog are written with, where another server leads; '' for none. */
+  readonly agentSecret: string;
 }
 
 export function resolveAcl(
@@ -45,6 +47,7 @@ export function resolveAcl(
     tokens: all,
     defaultSecret: standIn === '' ? undefined : standIn,
     ownSecret: tokens.replication ?? tokens.agent ?? '',
+    agentSecret: tokens.agent ?? tokens.replication ?? '',
   };
 }
 

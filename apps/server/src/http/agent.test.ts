@@ -36,6 +36,7 @@ async function open(access: Access): Promise<void> {
   agent = new Agent({
     node: newNode({ Node: nodeName, Address: '192.0.2.1', Datacenter: datacenter, ID: '' }),
     fsm,
+    write: async (command) => void (await fsm.apply(command)),
     clock,
     probe: () => Promise.resolve({ status: 'passing', output: 'fine' }),
     failed: (what, error) => {
@@ -69,7 +70,7 @@ async function open(access: Access): Promise<void> {
         fsm,
         server: { id: 'id', address: '192.0.2.1:8300' },
         wallMs: () => 0,
-        restored: () => Promise.resolve(agent.resume()),
+        restored: () => Promise.resolve(),
       }),
     ],
   });

@@ -51,7 +51,7 @@ export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {
       fsm,
       server: { id: self.ID, address: serverAddress },
       wallMs,
-      restored: () => takePlace({ fsm, self, serverPort: config.serverPort, agent }),
+      restored: () => takePlace({ fsm, self, serverPort: config.serverPort }),
     }),
     ...xdsRoutes({ nodeName, gateways: rooms.gateways, now: rooms.clock.now }),
     ...agentRoutes({

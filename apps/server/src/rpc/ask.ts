@@ -1,5 +1,5 @@
 /**
- * ask.ts: the one way to ask anything of any datacenter: here if it is ours, through the router if it is not.
+ * ask.ts: the one way to ask anything of any datacenter: at home if it is ours, through the router if it is not.
  *
  * HTTP handlers, RPC from outside and our own routines all come through this door, so forwarding rules exist once.
  * Lives here: whose question it is. Must not live here: answers (the endpoint files), connections (the pool).
@@ -26,6 +26,8 @@ export interface Endpoint {
    * TargetDatacenter (FederationState.Get has the two the other way round); `primary` always the primary's.
    */
   readonly belongs: 'here' | 'datacenter' | 'target' | 'primary';
+  /** Who of that datacenter answers. Default: its leader, unless a read can live with an answer that is a little old. */
+  readonly answeredBy?: 'leader' | 'any';
 }
 
 export type Ask = (method: string, args: Value, context: AskContext) => Promise<Value>;
@@ -36,6 +38,8 @@ export interface AskOptions {
   readonly endpoints: Readonly<Record<string, Endpoint>>;
   /** The datacenter a caller came from, if it is another than ours. */
   readonly cameFrom?: (caller: Caller | undefined) => string | undefined;
+  /** Asks whoever of our own datacenter has to answer. Default: this server. */
+  readonly atHome?: (endpoint: Endpoint, method: string, args: Args, context: AskContext) => Promise<Value>;
   /** Asks a server of another datacenter; rejects with an error whose message says why it cannot. */
   readonly abroad: (datacenter: string, method: string, args: Value, context: AskContext) => Promise<Value>;
 }
@@ -45,8 +49,12 @@ export function createAsk(o: AskOptions): Ask {
     const endpoint = o.endpoints[method];
     if (endpoint === undefined) throw new RpcApplicationError(`rpc: can't find method ${method}`);
     const args = asArgs(body);
+    if (endpoint.belongs === 'here') return endpoint.answer(args, context);
     const datacenter = owner(endpoint, args, o);
-    if (datacenter === o.datacenter) return endpoint.answer(args, context);
+    if (datacenter === o.datacenter)
+      return o.atHome === undefined
+        ? endpoint.answer(args, context)
+        : o.atHome(endpoint, method, args, context);
     // Who comes from abroad has chosen this datacenter himself. Sent on, a question that two servers each believe to be the
     // other's would go round for ever; so one crossing is the limit, and it needs no mark that other programs would drop.
     const from = o.cameFrom?.(context.caller);

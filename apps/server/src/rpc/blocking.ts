@@ -42,7 +42,7 @@ export async function blocking(
     ConsistencyLevel: '',
     Index: index,
     KnownLeader: leader || leaderAddress !== undefined,
-    LastContact: 0,
+    LastContact: Math.round((o.fsm.engine.lastContactMs() ?? 0) * nanosPerMs),
     NotModified: value['NotModified'] ?? false,
   });
 }

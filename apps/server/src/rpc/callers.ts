@@ -65,6 +65,11 @@ export class Callers {
     return own.find((datacenter) => datacenter !== this.#o.datacenter) ?? own[0];
   }
 
+  /** Whether he is surely a server of our own datacenter. */
+  isFellow(caller: PeerIdentity | undefined): boolean {
+    return caller !== undefined && this.abroad(caller) === undefined && this.datacentersOf(caller).length > 0;
+  }
+
   /** Datacenters whose server the certificate makes him, in its order. */
   datacentersOf(caller: PeerIdentity): readonly string[] {
     const found = caller.names.flatMap((name) => parseServerSni(name, this.#o.domain)?.datacenter ?? []);

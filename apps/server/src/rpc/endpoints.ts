@@ -7,6 +7,7 @@ import type { Fsm } from '@fed/fsm';
 import { catalogWriteEndpoints } from '../catalog-writes/endpoints.ts';
 import type { Config } from '../config/config.ts';
 import type { Authority } from '../connect-ca/authority.ts';
+import type { LanServers } from '../lan/servers.ts';
 import type { Router } from '../router.ts';
 import { nearestFirst } from '../wan-members.ts';
 import type { Endpoint } from './ask.ts';
@@ -26,6 +27,7 @@ export interface EndpointsOptions {
   readonly serverAddress: string;
   readonly fsm: Fsm;
   readonly router: Router;
+  readonly servers: LanServers;
   readonly callers: Callers;
   readonly authority: Authority;
   readonly wan: CoordinateOptions['wan'];
@@ -33,11 +35,15 @@ export interface EndpointsOptions {
 }
 
 export function serverEndpoints(o: EndpointsOptions): Readonly<Record<string, Endpoint>> {
-  const { fsm, router, callers, authority, wan, wallMs } = o;
+  const { fsm, router, servers, callers, authority, wan, wallMs } = o;
   const { datacenter } = o.config;
   const reading = { ...o.config, fsm };
   return {
-    ...statusEndpoints({ address: o.serverAddress, fsm }),
+    ...statusEndpoints({
+      address: o.serverAddress,
+      fsm,
+      peers: () => servers.all().map(({ address }) => address),
+    }),
     ...catalogEndpoints({
       ...reading,
       datacenters: () => nearestFirst(datacenter, router.datacenters()),

@@ -60,7 +60,7 @@ beforeEach(async () => {
   });
   const common = { fsm, datacenter: 'dc1', primary: 'dc1', queryTimeDefaultMs: 1000, queryTimeMaxMs: 1000 };
   endpoints = {
-    ...statusEndpoints({ address: '10.0.0.1:8300', fsm }),
+    ...statusEndpoints({ address: '10.0.0.1:8300', fsm, peers: () => ['10.0.0.1:8300'] }),
     ...catalogEndpoints({ ...common, datacenters: () => ['dc1'] }),
     ...internalEndpoints(common),
     ...connectCaEndpoints({
