@@ -259,6 +259,14 @@ export class Federation implements AsyncDisposable {
    * whatever arrived on a WAN gossip port came from abroad.
    */
   async directForeignConnections(): Promise<number> {
+    interface Seen {
+      readonly connections: readonly { readonly remoteHost: string; readonly remotePort: number }[];
+      readonly gossipPort: { readonly packetsIn: number; readonly streamsIn: number };
+    }
+    // Servers first: whatever they have seen by now, a gateway has dialled before.
+    const seen: Seen[] = [];
+    for (const { datacenter } of this.sites.values())
+      seen.push(await this.get<Seen>(datacenter, '/v1/agent/foreign-connections'));
     const dialled = new Set<string>();
     for (const { adminUrl } of this.sites.values()) {
       const relays = await json<readonly { readonly upstreamLocal?: string }[]>(
@@ -267,13 +275,9 @@ export class Federation implements AsyncDisposable {
       for (const { upstreamLocal } of relays) if (upstreamLocal !== undefined) dialled.add(upstreamLocal);
     }
     let direct = 0;
-    for (const { datacenter } of this.sites.values()) {
-      const seen = await this.get<{
-        readonly connections: readonly { readonly remoteHost: string; readonly remotePort: number }[];
-        readonly gossipPort: { readonly packetsIn: number; readonly streamsIn: number };
-      }>(datacenter, '/v1/agent/foreign-connections');
-      direct += seen.connections.filter((c) => !dialled.has(`${c.remoteHost}:${c.remotePort}`)).length;
-      direct += seen.gossipPort.packetsIn + seen.gossipPort.streamsIn;
+    for (const { connections, gossipPort } of seen) {
+      direct += connections.filter((c) => !dialled.has(`${c.remoteHost}:${c.remotePort}`)).length;
+      direct += gossipPort.packetsIn + gossipPort.streamsIn;
     }
     return direct;
   }

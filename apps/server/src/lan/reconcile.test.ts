@@ -24,7 +24,14 @@ function member(over: Partial<SerfMember> & { readonly id?: string } = {}): Serf
     addr: Buffer.from([10, 0, 0, 2]),
     status: 'alive',
     vsn,
-    tags: serverTags({ datacenter: 'dc1', nodeId: id, serverPort: 8300, build: '1.9.8:abc', tls: true }),
+    tags: serverTags({
+      datacenter: 'dc1',
+      nodeId: id,
+      serverPort: 8300,
+      build: '1.9.8:abc',
+      tls: true,
+      acls: false,
+    }),
     ...rest,
   };
 }
@@ -94,7 +101,14 @@ describe('who is alive', () => {
     const own = member({
       name: 'n1',
       host: '10.0.0.1',
-      tags: serverTags({ datacenter: 'dc1', nodeId: ids.n1, serverPort: 8300, build: buildTag, tls: true }),
+      tags: serverTags({
+        datacenter: 'dc1',
+        nodeId: ids.n1,
+        serverPort: 8300,
+        build: buildTag,
+        tls: true,
+        acls: false,
+      }),
     });
     expect(reconcileMember(own, fsm.store, o)).toEqual([]);
   });

@@ -25,6 +25,7 @@ function member(name: string, status: SerfMember['status'] = 'alive'): SerfMembe
       serverPort: 8300,
       build: '1.9.8:',
       tls: true,
+      acls: false,
     }),
   };
 }

@@ -66,7 +66,7 @@ export class Callers {
   }
 
   /** Whether he is surely a server of our own datacenter. */
-  isFellow(caller: PeerIdentity | undefined): boolean {
+  isFellow(caller: Caller | undefined): boolean {
     return caller !== undefined && this.abroad(caller) === undefined && this.datacentersOf(caller).length > 0;
   }
 
