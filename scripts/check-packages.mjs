@@ -36,7 +36,7 @@ try {
       if (!manifest.bin) {
         sh('pnpm', ['exec', 'attw', file, '--profile', 'node16', '--format', 'ascii']);
         libraries.push(manifest.name);
-        for (const door of Object.keys(manifest.exports))
+        for (const door of Object.keys(manifest.publishConfig.exports))
           if (door !== './package.json') doors.push(manifest.name + door.slice(1));
       }
       if (/workspace:|catalog:|@fed\/source/.test(sh('tar', ['xzOf', file, 'package/package.json'])))

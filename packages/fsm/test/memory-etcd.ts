@@ -38,7 +38,8 @@ export class MemoryEtcd {
   readonly clock: Clock;
   readonly rng: Rng;
   revision = 1;
-  #compacted = 0;
+  /** History before this revision is gone. */
+  compacted = 0;
   readonly #now = new Map<string, KeyValue>();
   readonly #history: WatchChange[] = [];
   readonly #leases = new Map<number, Lease>();
@@ -82,7 +83,7 @@ export class MemoryEtcd {
   }
 
   range(request: Range & { readonly revision: number }): RangeResult {
-    if (request.revision < this.#compacted)
+    if (request.revision < this.compacted)
       throw new EtcdCallError('compacted', 'memory', 'required revision has been compacted', { sure: true });
     const then = new Map<string, KeyValue>();
     for (const { key, revision, createRevision, value } of this.#history) {
@@ -95,9 +96,9 @@ export class MemoryEtcd {
   }
 
   compact(revision: number): void {
-    if (revision <= this.#compacted)
+    if (revision <= this.compacted)
       throw new EtcdCallError('compacted', 'memory', 'required revision has been compacted', { sure: true });
-    this.#compacted = revision;
+    this.compacted = revision;
   }
 
   grant(id: number, ttlMs: number): { ttlMs: number } {
@@ -124,7 +125,7 @@ export class MemoryEtcd {
   }
 
   watch(watcher: Watcher, from: number): void {
-    if (from <= this.#compacted) {
+    if (from <= this.compacted) {
       const error = new EtcdCallError('compacted', 'memory', 'watch ended: compacted', { sure: true });
       watcher.connection.soon(() => watcher.on.lost(error));
       return;
@@ -138,10 +139,6 @@ export class MemoryEtcd {
 
   unwatch(watcher: Watcher): void {
     this.#watchers.delete(watcher);
-  }
-
-  watchersOf(connection: Connection): readonly Watcher[] {
-    return [...this.#watchers].filter((one) => one.connection === connection);
   }
 
   #tell(changes: readonly WatchChange[]): void {
@@ -199,6 +196,7 @@ export class MemoryEtcd {
 export class Connection implements Etcd {
   readonly #cluster: MemoryEtcd;
   #cut = false;
+  readonly #watchers = new Set<Watcher>();
   /** One call in this many loses its answer; 0 for none. */
   losesOneIn = 0;
   #lastSoon = 0;
@@ -215,7 +213,8 @@ export class Connection implements Etcd {
   /** Watches of the time before are lost, now that it can be said. */
   mend(): void {
     this.#cut = false;
-    for (const watcher of this.#cluster.watchersOf(this)) {
+    for (const watcher of this.#watchers) {
+      this.#watchers.delete(watcher);
       this.#cluster.unwatch(watcher);
       watcher.on.lost(new EtcdCallError('unavailable', 'memory', 'connection reset', { sure: true }));
     }
@@ -247,16 +246,18 @@ export class Connection implements Etcd {
 
   watch(o: { readonly ranges: readonly WatchRange[]; readonly from: number }, on: WatchListener): Watching {
     const watcher: Watcher = { ranges: o.ranges, on, connection: this };
-    this.soon(() => this.#cluster.watch(watcher, o.from));
-    let over = false;
+    this.#watchers.add(watcher);
+    this.soon(() => {
+      if (this.#watchers.has(watcher)) this.#cluster.watch(watcher, o.from);
+    });
     return {
       ask: () =>
         this.soon(() => {
-          if (!over) on.heard();
+          if (this.#watchers.has(watcher)) on.heard();
         }),
       suspect: () => {},
       [Symbol.dispose]: () => {
-        over = true;
+        this.#watchers.delete(watcher);
         this.#cluster.unwatch(watcher);
       },
     };

@@ -20,7 +20,7 @@ import {
 
 /** Keys read at once: entries and chunks are at most about 1 MiB each. */
 const pageKeys = 16;
-const pageTimeoutMs = 10_000;
+const pageTimeoutMs = 5_000;
 
 export interface Synced {
   readonly revision: number;

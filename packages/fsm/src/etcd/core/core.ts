@@ -61,7 +61,9 @@ export class Core {
   /** Of entries since the last snapshot. */
   #logBytes = 0;
   #compactAt: number;
-  #snapshotting: { readonly logBytes: number; readonly ids: number[] } | undefined;
+  #snapshotting: { readonly index: number; readonly logBytes: number; readonly ids: number[] } | undefined;
+  /** Who wants one of a later index than the one being written. */
+  #snapshotNext: number[] = [];
   #appended = 0;
   #batches = 0;
 
@@ -405,6 +407,7 @@ export class Core {
       { kind: 'revoke', lease: lease.id },
       ...this.#writes.refuse('log_not_leader', detail),
       ...this.#barriers.refuse('log_not_leader', detail),
+      ...failAll(this.#snapshotNext.splice(0), 'log_not_leader', detail),
     ];
     if (this.#writes.inFlight !== undefined && this.#link.kind === 'watching') effects.push(...this.#sync());
     return effects;
@@ -460,8 +463,9 @@ export class Core {
       const next = this.#writes.next({ applied: this.#applied, term, headRevision: this.#headRevision });
       if (next !== undefined) effects.push(this.#commit());
       if (this.#barriers.ask(now)) effects.push({ kind: 'readBarrier', term });
-      if (this.#logBytes >= this.#compactAt && this.#snapshotting === undefined)
-        effects.push(...this.#takeSnapshot([]));
+      const due = this.#logBytes >= this.#compactAt || this.#snapshotNext.length > 0;
+      if (due && this.#snapshotting === undefined)
+        effects.push(...this.#takeSnapshot(this.#snapshotNext.splice(0)));
     }
     if (this.#closing === 'asked' && !this.#writes.awaited) {
       const lease = this.#lease;
@@ -524,7 +528,8 @@ export class Core {
   #compact(id: number): readonly Effect[] {
     if (this.#unableToLead()) return [fail(id, ...this.#unableToLead()!)];
     if (this.#snapshotting !== undefined) {
-      this.#snapshotting.ids.push(id);
+      const { index, ids } = this.#snapshotting;
+      (index === this.#applied ? ids : this.#snapshotNext).push(id);
       return [];
     }
     return this.#snapshotIndex === this.#applied
@@ -534,7 +539,7 @@ export class Core {
 
   #takeSnapshot(ids: number[]): readonly Effect[] {
     if (this.#role.kind !== 'leader') return [];
-    this.#snapshotting = { logBytes: this.#logBytes, ids };
+    this.#snapshotting = { index: this.#applied, logBytes: this.#logBytes, ids };
     return [{ kind: 'takeSnapshot', index: this.#applied, term: this.#role.term }];
   }
 
@@ -617,7 +622,11 @@ export class Core {
     return [
       ...this.#writes.refuse('log_closed', detail),
       ...this.#barriers.refuse('log_closed', detail),
-      ...failAll(this.#snapshotting?.ids.splice(0) ?? [], 'log_closed', detail),
+      ...failAll(
+        [...(this.#snapshotting?.ids.splice(0) ?? []), ...this.#snapshotNext.splice(0)],
+        'log_closed',
+        detail,
+      ),
     ];
   }
 }
