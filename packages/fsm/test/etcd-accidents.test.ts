@@ -23,7 +23,7 @@ interface Told {
 
 test(`${runs} runs of accidents`, { timeout: 120_000 }, async () => {
   const seed = seedOfRun();
-  const total = { acknowledged: 0, refused: 0, unknown: 0, terms: 0, restored: 0 };
+  const total = { acknowledged: 0, refused: 0, unknown: 0, terms: 0 };
   for (let run = 0; run < runs; run++) {
     const story = `FSM_SEED=${seed + run}`;
     try {
@@ -118,7 +118,8 @@ async function accidents(rng: Rng): Promise<{ readonly told: Told; readonly term
       default:
         for (let n = rng.below(6); n > 0; n--) for (const one of servers.values()) write(one);
     }
-    await world.run(rng.below(400));
+    // Now and then nobody writes for long enough that a late request meets the head it was made for.
+    await world.run(rng.below(12) === 0 ? 4_000 : rng.below(400));
   }
   for (const { connection } of servers.values()) {
     connection.losesOneIn = 0;

@@ -283,7 +283,7 @@ export class Connection implements Etcd {
       if (this.#cut) return;
       const lost = this.losesOneIn > 0 && rng.below(this.losesOneIn) === 0;
       // Lost calls may also be carried out late: after their caller has given up.
-      const onTheWayMs = lost && rng.below(2) === 0 ? rng.below(2 * timeoutMs) : 1 + rng.below(10);
+      const onTheWayMs = lost && rng.below(2) === 0 ? rng.below(6 * timeoutMs) : 1 + rng.below(10);
       clock.at(clock.now() + onTheWayMs, () => {
         let answer: () => void;
         try {

@@ -3,6 +3,7 @@
  */
 export { disagreement } from './checkers/convergence.ts';
 export { IncarnationChecker } from './checkers/incarnations.ts';
+export { notLinearizable, type Operation } from './checkers/linearizable.ts';
 export { ResurrectionChecker } from './checkers/resurrections.ts';
 export type { Report, Violation } from './checkers/violation.ts';
 export { Cluster, type ClusterOptions } from './cluster.ts';
