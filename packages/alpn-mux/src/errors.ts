@@ -27,6 +27,8 @@ export type DialCode =
   | 'certificate_name'
   /** The peer does not speak the protocol we offered, or ignored the offer. */
   | 'alpn_refused'
+  /** Another gateway led there long before this one had said anything. Only learned, never thrown. */
+  | 'overtaken'
   /** The caller's signal. */
   | 'aborted';
 

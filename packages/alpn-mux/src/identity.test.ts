@@ -55,6 +55,7 @@ describe('peer identity', () => {
     expect(peerIdentity(certificate('cli-dc1'), 'consul')).toEqual({
       names: ['cli.dc1.consul', 'localhost'],
       fingerprint: expect.any(String),
+      expiresAtMs: expect.any(Number),
     });
     expect(peerIdentity(certificate('n1-dc1'), 'example.org')?.server).toBeUndefined();
   });

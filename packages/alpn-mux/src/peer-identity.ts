@@ -17,6 +17,8 @@ export interface PeerIdentity {
   readonly server?: { readonly node?: string; readonly datacenter: string };
   /** SHA-256 of the certificate, upper-case hex pairs joined by colons. */
   readonly fingerprint: string;
+  /** When the certificate ends, in Unix ms. */
+  readonly expiresAtMs?: number;
 }
 
 /** DNS names of `subjectAltName` text as node and OpenSSL render it: `DNS:a, IP Address:127.0.0.1, DNS:"b,c"`. */
@@ -40,7 +42,13 @@ export function peerIdentity(
   const names = dnsNames(certificate.subjectaltname);
   const servers = names.flatMap((name) => parseServerSni(name, domain) ?? []);
   const server = servers.find((s) => s.node !== undefined) ?? servers[0];
-  return { names, fingerprint: certificate.fingerprint256, ...(server && { server }) };
+  const expiresAtMs = Date.parse(certificate.valid_to);
+  return {
+    names,
+    fingerprint: certificate.fingerprint256,
+    ...(server && { server }),
+    ...(Number.isFinite(expiresAtMs) && { expiresAtMs }),
+  };
 }
 
 /**
