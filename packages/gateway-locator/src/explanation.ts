@@ -24,8 +24,11 @@ export interface Candidate {
   readonly restsForMs?: number;
 }
 
-/** How we go: not at all, by configured addresses, by gossip, by the primary's record, through our own gateways. */
-export type Mode = 'none' | 'fallback' | 'gossip' | 'replicated' | 'local';
+/**
+ * How we go: not at all, by an address that once worked, by configured ones, by gossip, by the primary's record, through
+ * our own gateways.
+ */
+export type Mode = 'none' | 'history' | 'fallback' | 'gossip' | 'replicated' | 'local';
 
 export interface Explanation {
   readonly datacenter: string;
@@ -43,7 +46,8 @@ function modeOf(ranked: readonly { readonly sources: readonly Source[] }[]): Mod
   if (sources.includes('local_catalog') || sources.includes('own_record')) return 'local';
   if (sources.includes('primary_record')) return 'replicated';
   if (sources.includes('gossip')) return 'gossip';
-  return sources.includes('fallback') ? 'fallback' : 'none';
+  if (sources.includes('fallback')) return 'fallback';
+  return sources.includes('history') ? 'history' : 'none';
 }
 
 export function explainWays(o: {

@@ -12,7 +12,7 @@ export type { Attempt, Diagnosis, Hop } from './diagnosis.ts';
 export { type Discovery, type DiscoveryOptions, type EntryReport, openDiscovery } from './discovery.ts';
 export type { Candidate, Explanation, Mode } from './explanation.ts';
 export { type GatewayList, gatewayList, lanAddress, wanAddress, wanFederationMeta } from './gateways.ts';
-export { createLocator, type Locator, type LocatorOptions } from './locator.ts';
+export { createLocator, type Locator, type LocatorOptions, type Probe } from './locator.ts';
 export type { Standing } from './memory.ts';
 export type { News } from './news.ts';
 export type { Clock, HostPort, ReadText, Resolve, Rng, ServiceTarget } from './ports.ts';

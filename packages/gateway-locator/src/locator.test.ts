@@ -11,6 +11,71 @@ beforeEach(() => {
   locator = from('dc2');
 });
 
+describe('locator: what once led to the primary', () => {
+  test('locator: is tried last when every list says otherwise, and forgotten after a day', () => {
+    hearFallbacks('f1');
+    tried('f1', 'dc1', undefined);
+    hearFallbacks('wrong');
+    expect(ways('dc1')).toBe('wrong:8443 f1:8443');
+    expect(locator.explain('dc1').candidates.at(-1)?.sources).toEqual(['history']);
+    hearFallbacks();
+    expect(locator.explain('dc1').mode).toBe('history');
+    now += 24 * 3_600_000;
+    expect(ways('dc1')).toBe('');
+  });
+
+  test('locator: does not keep connections through a gateway that left the lists', () => {
+    hearFallbacks('f1', 'f2');
+    tried('f1', 'dc1', undefined);
+    const changed: (readonly string[])[] = [];
+    locator.onRoutes((datacenters) => changed.push(datacenters));
+    hearFallbacks('f2');
+    expect(changed).toEqual([['dc1']]);
+  });
+
+  test('locator: own gateways are no history', () => {
+    hearLocal(gateway({ address: 'l1' }));
+    tried('l1', 'dc1', undefined);
+    hearLocal();
+    expect(ways('dc1')).toBe('');
+  });
+});
+
+describe('locator: probes', () => {
+  const probes = (): string =>
+    locator
+      .toProbe()
+      .map(({ gateway: { host }, datacenter }) => `${host}>${datacenter}`)
+      .join(' ');
+
+  test('locator: doors of the primary are tried before they are needed, each by one', () => {
+    hearFallbacks('f1', 'f2');
+    expect(probes()).toBe('f1>dc1 f2>dc1');
+    expect(probes()).toBe('');
+    tried('f1', 'dc1', undefined);
+    now += 9_000;
+    expect(probes()).toBe('');
+    now += 1_000; // nobody reported
+    expect(probes()).toBe('f2>dc1');
+    tried('f2', 'dc1', undefined);
+    now += 5 * 60_000;
+    expect(probes()).toBe('f1>dc1 f2>dc1');
+  });
+
+  test('locator: what failed is tried again once its rest is over, towards any datacenter', () => {
+    hearStates(state('dc3', [gateway({ address: 'w3' })]));
+    hearLocal(gateway({ address: 'l1' }), gateway({ address: 'l2' }));
+    expect(probes()).toBe('l1>dc1 l2>dc1');
+    for (const of of ['dc1', 'dc3']) for (const host of ['l1', 'l2']) tried(host, of, undefined);
+    expect(probes()).toBe('');
+    tried('l1', 'dc3', 'closed_before_tls');
+    expect(probes()).toBe('');
+    now += 1_000;
+    expect(probes()).toBe('l1>dc3');
+    expect(probes()).toBe('');
+  });
+});
+
 describe('locator: three levels', () => {
   test('locator: knows nothing before it heard anything', () => {
     expect(ways('dc1')).toBe('');

@@ -12,6 +12,7 @@ import { renderHostPort, sortedUnique } from './address.ts';
 import { type Attempt, type Diagnosis, diagnose } from './diagnosis.ts';
 import { type Explanation, explainWays, whyNoGateway } from './explanation.ts';
 import { type GatewayList, gatewayList, lanAddress, noGateways, wanAddress } from './gateways.ts';
+import { History } from './history.ts';
 import { Memory } from './memory.ts';
 import type { News } from './news.ts';
 import { type RankedWay, rank } from './order.ts';
@@ -33,6 +34,17 @@ export interface Locator {
   onRoutes(listener: (datacenters: readonly string[]) => void): Disposable;
   /** Calls when a dial succeeds towards a datacenter that was failing, or was never reached before. */
   onReachable(listener: (datacenter: string) => void): Disposable;
+  /**
+   * Ways worth a probe now: those whose rest is over and that nobody is trying, and doors of the primary that nobody has
+   * tried for a while. Each is handed out once, until it is tried or 10 s have passed.
+   */
+  toProbe(): readonly Probe[];
+}
+
+/** A cheap dial, whose outcome is news like any other's. */
+export interface Probe {
+  readonly gateway: HostPort;
+  readonly datacenter: string;
 }
 
 export interface LocatorOptions {
@@ -48,6 +60,10 @@ const brokenRounds = 3;
 const latelyMs = 60_000;
 /** Gossip is made by others, and a gateway that is not among so many is in the record. */
 const toldMax = 64;
+/** A door of the primary that nobody used for this long is tried before it is needed. */
+const idleMs = 5 * 60_000;
+/** Probes handed out at a time: a handshake each. */
+const probesMax = 8;
 /** Datacenters we remember having been asked for or told about: names come from peers. */
 const datacentersMax = 1024;
 
@@ -61,6 +77,7 @@ class ListeningLocator implements Locator {
   readonly #clock: { now(): Millis };
   readonly #rng: Rng;
   readonly #memory: Memory;
+  readonly #history = new History();
   #statesHeard = false;
   /** What each datacenter published, by its name, as seen from outside. */
   #published: ReadonlyMap<string, GatewayList> = new Map();
@@ -144,6 +161,24 @@ class ListeningLocator implements Locator {
     });
   }
 
+  toProbe(): readonly Probe[] {
+    const now = this.#clock.now();
+    const probes: Probe[] = [];
+    for (const datacenter of new Set([this.#primary, ...this.#published.keys()])) {
+      if (datacenter === this.#here) continue;
+      for (const { gateway, verdict } of this.#judged(datacenter, now)) {
+        if (probes.length >= probesMax) return probes;
+        const idle = now - (verdict.okAt ?? Number.NEGATIVE_INFINITY) >= idleMs;
+        const wanted = verdict.standing === 'due' || (datacenter === this.#primary && idle);
+        if (!wanted || verdict.standing === 'resting' || this.#memory.isOnTrial(gateway, datacenter, now))
+          continue;
+        this.#memory.beginTrial(gateway, datacenter, now);
+        probes.push({ gateway, datacenter });
+      }
+    }
+    return probes;
+  }
+
   onRoutes(listener: (datacenters: readonly string[]) => void): Disposable {
     return listen(this.#routeListeners, listener);
   }
@@ -174,6 +209,8 @@ class ListeningLocator implements Locator {
       return;
     }
     this.#memory.succeeded(gateway, datacenter, news.tookMs, now);
+    const own = this.#local().addresses.some((each) => renderHostPort(each) === renderHostPort(gateway));
+    if (datacenter === this.#primary && !own) this.#history.led(gateway, now);
     const reached = this.#asked.get(datacenter) === true;
     this.#ask(datacenter, true);
     if (!reached) for (const listener of [...this.#reachListeners]) listener(datacenter);
@@ -197,7 +234,7 @@ class ListeningLocator implements Locator {
       : { source: 'own_record', addresses: this.#ownRecord.addresses, list: this.#ownRecord };
   }
 
-  #knowledge(): Knowledge {
+  #knowledge(history: readonly HostPort[] = []): Knowledge {
     return {
       here: this.#here,
       primary: this.#primary,
@@ -205,12 +242,13 @@ class ListeningLocator implements Locator {
       primaryRecord: this.#published.get(this.#primary)?.addresses ?? [],
       told: this.#told,
       fallbacks: this.#fallbacks,
+      history,
       localBroken: this.#roundsFailed >= brokenRounds,
     };
   }
 
   #judged(datacenter: string, now: Millis): readonly RankedWay[] {
-    return waysTo(datacenter, this.#knowledge()).map((way) => ({
+    return waysTo(datacenter, this.#knowledge(this.#history.addresses(now))).map((way) => ({
       ...way,
       verdict: this.#memory.verdict(way.gateway, datacenter, now),
     }));
@@ -229,6 +267,7 @@ class ListeningLocator implements Locator {
     });
   }
 
+  /** Without history: a gateway that left every list is let go, even if it is remembered. */
   #currentRoutes(): ReadonlyMap<string, string> {
     const knowledge = this.#knowledge();
     const datacenters = new Set([...this.#published.keys(), this.#primary, ...this.#asked.keys()]);
@@ -244,7 +283,8 @@ class ListeningLocator implements Locator {
   }
 
   #routesChanged(): void {
-    const doors = [this.#fallbacks, this.#told, this.#remoteGateways(this.#primary)];
+    const history = this.#history.addresses(this.#clock.now());
+    const doors = [this.#fallbacks, this.#told, this.#remoteGateways(this.#primary), history];
     const known = [this.#local().addresses, ...doors].flat();
     this.#memory.retain(new Set(known.map(renderHostPort)));
     const before = this.#routes;

@@ -22,7 +22,7 @@ export interface Verdict {
   readonly failure: { readonly code: string; readonly at: Millis } | undefined;
   /** When a resting way becomes due. */
   readonly restsUntil: Millis | undefined;
-  /** Of the last success. */
+  /** What a dial takes: of the last few successes, the newer the more it counts. */
   readonly tookMs: number | undefined;
 }
 
@@ -60,6 +60,8 @@ function blame(code: string): {
       return { whom: 'gateway', cost: 3, restMs: 3_000 };
     case 'tls_timeout':
       return { whom: 'way', cost: 3, restMs: 3_000 };
+    case 'overtaken': // by another that led there in a fraction of the time; nobody knows at which hop this one stuck
+      return { whom: 'way', cost: 2, restMs: 2_000 };
     default: // it answered, and something further on did not do
       return { whom: 'way', cost: 1, restMs: 1_000 };
   }
@@ -80,7 +82,7 @@ export class Memory {
       mark.failuresInARow = 0;
       mark.restsUntil = mark.trialUntil = longAgo;
       mark.okAt = now;
-      mark.tookMs = tookMs;
+      mark.tookMs = mark.tookMs === undefined ? tookMs : mark.tookMs + (tookMs - mark.tookMs) / 4;
     }
   }
 
@@ -91,7 +93,7 @@ export class Memory {
     this.#touch(way, now).trialUntil = longAgo;
     if (code === 'aborted') return;
     const { whom, cost, restMs } = blame(code);
-    if (whom === 'way') this.#clear(this.#touch(gate, now)); // it answered
+    if (whom === 'way' && code !== 'overtaken') this.#clear(this.#touch(gate, now)); // it answered
     const mark = this.#touch(whom === 'way' ? way : gate, now);
     const fullMs = Math.min(restMsMax, restMs * 2 ** Math.min(mark.failuresInARow, 30));
     mark.failuresInARow++;
@@ -122,10 +124,16 @@ export class Memory {
 
   /** The caller will try this way, which is due; until it reports, others keep away. */
   beginTrial(gateway: HostPort, datacenter: string, now: Millis): void {
+    const [, way] = keysOf(gateway, datacenter);
     for (const key of keysOf(gateway, datacenter)) {
-      const mark = this.#marks.get(key);
-      if (mark && mark.failuresInARow > 0) mark.trialUntil = now + trialMs;
+      const mark = key === way ? this.#touch(key, now) : this.#marks.get(key);
+      if (mark && (key === way || mark.failuresInARow > 0)) mark.trialUntil = now + trialMs;
     }
+  }
+
+  /** Whether somebody has begun to try it and not reported yet. */
+  isOnTrial(gateway: HostPort, datacenter: string, now: Millis): boolean {
+    return keysOf(gateway, datacenter).some((key) => now < (this.#marks.get(key)?.trialUntil ?? longAgo));
   }
 
   /** Whether the gateway led somewhere, anywhere, since `since`. */

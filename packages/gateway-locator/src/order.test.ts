@@ -15,6 +15,11 @@ describe('order', () => {
       'b a',
     ],
     ['untried as good as good', [way('a', 0, 'good'), way('b', 0, 'untried')], 'a b'],
+    ['of equals the nearer by far', [way('a', 0, 'good', 0, 300), way('b', 0, 'good', 0, 30)], 'b a'],
+    ['a little nearer is no reason', [way('a', 0, 'good', 0, 19), way('b', 0, 'good', 0, 2)], 'a b'],
+    ['policy before distance', [way('b', 1, 'good', 0, 1), way('a', 0, 'good', 0, 900)], 'a b'],
+    ['steadiness before distance', [way('a', 0, 'good', 0, 900), way('b', 0, 'good', 1, 1)], 'a b'],
+    ['whom nobody has tried may be near', [way('b', 0, 'good', 0, 900), way('c', 0, 'untried')], 'c b'],
   ];
   for (const [rule, ways, expected] of table) {
     test(`order: ${rule}`, () => {
@@ -33,7 +38,13 @@ describe('order', () => {
 
 // ---- fixtures ----
 
-function way(host: string, tier: number, standing: Standing = 'untried', badness = 0): RankedWay {
+function way(
+  host: string,
+  tier: number,
+  standing: Standing = 'untried',
+  badness = 0,
+  tookMs?: number,
+): RankedWay {
   return {
     gateway: { host, port: 1 },
     sources: ['fallback'],
@@ -44,7 +55,7 @@ function way(host: string, tier: number, standing: Standing = 'untried', badness
       okAt: undefined,
       failure: undefined,
       restsUntil: undefined,
-      tookMs: undefined,
+      tookMs,
     },
   };
 }

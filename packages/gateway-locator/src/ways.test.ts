@@ -26,6 +26,10 @@ const table: readonly (readonly [string, string, Sketch, string])[] = [
   ['dc2', 'dc3', { ...nothing, told: ['p9'] }, ''],
   ['dc1', 'dc2', { ...nothing, told: ['p9'] }, ''],
   ['dc2', 'dc3', data, 'l1/0 l2/0'],
+  ['dc2', 'dc1', { ...nothing, history: ['h1'] }, 'h1/0'],
+  ['dc2', 'dc1', { ...data, history: ['h1', 'p1'] }, 'l1/0 l2/0 p1/1 f1/1 h1/2'],
+  ['dc2', 'dc1', { ...data, history: ['h1'], localBroken: true }, 'p1/0 f1/0 l1/1 l2/1 h1/2'],
+  ['dc2', 'dc3', { ...nothing, history: ['h1'] }, ''],
   ['dc2', 'dc3', { ...data, localBroken: true }, 'l1/0 l2/0'],
 ];
 
@@ -70,6 +74,7 @@ interface Sketch {
   readonly record: readonly string[];
   readonly told: readonly string[];
   readonly fallbacks: readonly string[];
+  readonly history?: readonly string[];
   readonly localBroken?: boolean;
 }
 
@@ -82,6 +87,7 @@ function knowledge(here: string, s: Sketch): Knowledge {
     primaryRecord: addresses(s.record),
     told: addresses(s.told),
     fallbacks: addresses(s.fallbacks),
+    history: addresses(s.history ?? []),
     localBroken: s.localBroken ?? false,
   };
 }

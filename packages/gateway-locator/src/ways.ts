@@ -2,12 +2,12 @@
  * ways.ts: which gateways may be tried for a datacenter, by a short list of rules; the first that fits wins.
  *
  *   1. Anywhere but the primary, or from within it   our own gateways; they know the rest of the way
- *   2. The primary, while our own seem broken        the primary's doors first, then our own
- *   3. The primary                                   our own gateways first, then the primary's doors
+ *   2. The primary, while our own seem broken        the primary's doors, then our own, then doors of before
+ *   3. The primary                                   our own gateways, then the primary's doors, then doors of before
  *
  * The primary's doors are the union of what its replicated record says, what its servers say over gossip, and
  * what the operator configured: a stale record must not hide a correct setting, nor the other way round. Every server decides for itself;
- * none needs a leader.
+ * none needs a leader. Doors of before once led to the primary and are in no list any more: the lists may be wrong.
  * Lives here: the policy. Must not live here: what was learned by trying (memory.ts).
  * Source: Consul agent/consul/gateway_locator.go (PickGateway); better in that it names an order, not one at
  * random.
@@ -20,7 +20,8 @@ export type Source =
   | 'own_record' // our own federation state, while the catalog has not been heard
   | 'primary_record' // the primary's federation state
   | 'gossip' // what the primary's servers say of themselves
-  | 'fallback'; // configured or discovered
+  | 'fallback' // configured or discovered
+  | 'history'; // once led to the primary, and is in no list any more
 
 export interface Knowledge {
   readonly here: string;
@@ -32,6 +33,7 @@ export interface Knowledge {
   readonly primaryRecord: readonly HostPort[];
   readonly told: readonly HostPort[];
   readonly fallbacks: readonly HostPort[];
+  readonly history: readonly HostPort[];
   /** Replication through our own gateways fails again and again, though they let themselves be dialed. */
   readonly localBroken: boolean;
 }
@@ -51,8 +53,9 @@ export function waysTo(datacenter: string, k: Knowledge): readonly Way[] {
     { addresses: k.fallbacks, source: 'fallback' as const },
   ];
   if (datacenter !== k.primary || k.here === k.primary) return merge([[own]]);
-  if (k.localBroken) return merge([doors, [own]]);
-  return merge([[own], doors]);
+  const before = [{ addresses: k.history, source: 'history' as const }];
+  if (k.localBroken) return merge([doors, [own], before]);
+  return merge([[own], doors, before]);
 }
 
 type List = { readonly addresses: readonly HostPort[]; readonly source: Source };
@@ -65,6 +68,7 @@ function merge(tiers: readonly (readonly List[])[]): readonly Way[] {
       for (const gateway of addresses) {
         const key = renderHostPort(gateway);
         const known = ways.get(key);
+        if (known && source === 'history') continue; // it is in a list still
         ways.set(
           key,
           known ? { ...known, sources: [...known.sources, source] } : { gateway, sources: [source], tier },
