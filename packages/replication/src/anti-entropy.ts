@@ -13,7 +13,15 @@ import { type FailureKind, ReplicationError } from './errors.ts';
 import { Limiter } from './limiter.ts';
 import { Pause, within } from './pause.ts';
 import type { Clock, FederationState, Millis, Rng } from './ports.ts';
-import { acknowledge, decide, nothingPublished, recordOf, type Seen } from './publication.ts';
+import {
+  acknowledge,
+  decide,
+  foreignWrite,
+  nothingPublished,
+  recordOf,
+  type Seen,
+  writing,
+} from './publication.ts';
 import { systemClock, systemRng } from './system.ts';
 
 export type AntiEntropyEvent =
@@ -22,6 +30,12 @@ export type AntiEntropyEvent =
       readonly reason: 'first' | 'changed';
       readonly gateways: number;
       readonly tookMs: number;
+    }
+  /** Our record was written by somebody else; it will be set right. */
+  | {
+      readonly kind: 'foreign';
+      /** The gateways it named: service id and address. */
+      readonly gateways: readonly string[];
     }
   | {
       readonly kind: 'failed';
@@ -128,6 +142,7 @@ class RunningAntiEntropy implements AntiEntropy {
     const seen = await this.#watch();
     if (!seen || this.#stop.signal.aborted) return;
     const { clock, datacenter } = this.#o;
+    this.#noticeForeign(seen);
     const decision = decide(this.#memory, seen, { ...this.#config, datacenter, now: clock.now() });
     this.#minIndex = seen.index;
     this.#lookAgainAt = Number.POSITIVE_INFINITY;
@@ -154,6 +169,15 @@ class RunningAntiEntropy implements AntiEntropy {
     }
   }
 
+  #noticeForeign(seen: Seen): void {
+    const { foreign, memory } = foreignWrite(this.#memory, seen);
+    this.#memory = memory;
+    if (!foreign) return;
+    const rows = seen.stored?.MeshGateways ?? [];
+    const gateways = rows.map(({ Service }) => `${Service.ID} at ${Service.Address}:${Service.Port}`);
+    this.#o.onEvent({ kind: 'foreign', gateways });
+  }
+
   async #watch(): Promise<Seen | undefined> {
     const { clock, watch } = this.#o;
     const lookAgainMs = this.#lookAgainAt - clock.now();
@@ -174,6 +198,7 @@ class RunningAntiEntropy implements AntiEntropy {
     const { clock, publish, classify, datacenter, stamp, onEvent } = this.#o;
     const state = recordOf(datacenter, inOrder(seen.gateways), stamp());
     const began = clock.now();
+    this.#memory = writing(this.#memory, seen);
     try {
       const what = `publishing the gateways of ${datacenter}`;
       const budget = { clock, ms: this.#config.publishMs, stop: this.#stop.signal, what };

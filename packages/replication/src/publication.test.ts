@@ -1,6 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { copy, gateway } from '../test/rows.ts';
-import { acknowledge, type Decision, decide, nothingPublished, recordOf, type Seen } from './publication.ts';
+import {
+  acknowledge,
+  type Decision,
+  decide,
+  foreignWrite,
+  nothingPublished,
+  recordOf,
+  type Seen,
+  writing,
+} from './publication.ts';
 
 describe('publication', () => {
   test('publication: without a record one is written, even an empty one', () => {
@@ -38,6 +47,18 @@ describe('publication', () => {
     const memory = acknowledge(nothingPublished, seen(['g'], ['old']), { began: 0, now: 100 });
     expect(at(2_000, seen(['g'], ['strange']), memory).kind).toBe('publish');
     expect(at(2_000, seen(['g']), memory).kind).toBe('publish'); // the primary was rebuilt
+  });
+
+  test('publication: a record that says what we never wrote was written by somebody else', () => {
+    const began = foreignWrite(nothingPublished, seen(['g'], ['old']));
+    expect(began.foreign).toBe(false); // whoever led before us wrote it
+    const memory = writing(began.memory, seen(['g']));
+    for (const stored of [['old'], ['g'], undefined])
+      expect(foreignWrite(memory, seen(['h'], stored)).foreign).toBe(false);
+    expect(foreignWrite(memory, seen(['h'], ['strange'])).foreign).toBe(true);
+    const harmless = foreignWrite(memory, seen(['h'], ['h']));
+    expect(harmless.foreign).toBe(false);
+    expect(foreignWrite(harmless.memory, seen(['i'], ['h'])).foreign).toBe(false);
   });
 
   test('publication: rows or a record of another datacenter are refused', () => {

@@ -30,11 +30,14 @@ export interface PublicationMemory {
   readonly acknowledged:
     | { readonly text: string; readonly passing: readonly (string | undefined)[]; readonly at: Millis }
     | undefined;
+  /** What our record may say without surprising us; undefined before we have looked for the first time. */
+  readonly known: readonly string[] | undefined;
 }
 
 export const nothingPublished: PublicationMemory = {
   lastWriteAt: Number.NEGATIVE_INFINITY,
   acknowledged: undefined,
+  known: undefined,
 };
 
 export type Decision =
@@ -86,7 +89,35 @@ export function acknowledge(
 ): PublicationMemory {
   const earlier = memory.acknowledged ? [...memory.acknowledged.passing, memory.acknowledged.text] : [];
   const passing = [...new Set([...earlier, storedText(seen)])].slice(-passingMax);
-  return { lastWriteAt: at.began, acknowledged: { text: routableText(seen.gateways), passing, at: at.now } };
+  const acknowledged = { text: routableText(seen.gateways), passing, at: at.now };
+  return { ...memory, lastWriteAt: at.began, acknowledged };
+}
+
+/** Writes of ours that may turn up in our record, however late. */
+const knownMax = 64;
+
+/** We are about to write this, whether the answer will reach us or not. */
+export function writing(memory: PublicationMemory, seen: Seen): PublicationMemory {
+  const known = [...new Set([...(memory.known ?? []), routableText(seen.gateways)])].slice(-knownMax);
+  return { ...memory, known };
+}
+
+/**
+ * Whether our record says what neither we have written nor found there when we began: then somebody else writes it. One of
+ * our own servers that led before us may be late, once.
+ */
+export function foreignWrite(
+  memory: PublicationMemory,
+  seen: Seen,
+): { readonly foreign: boolean; readonly memory: PublicationMemory } {
+  const stored = storedText(seen);
+  if (memory.known === undefined) {
+    return { foreign: false, memory: { ...memory, known: stored === undefined ? [] : [stored] } };
+  }
+  if (stored === undefined || memory.known.includes(stored)) return { foreign: false, memory };
+  // Whoever wrote what we want did no harm; later it may come home as our own.
+  if (stored === routableText(seen.gateways)) return { foreign: false, memory: writing(memory, seen) };
+  return { foreign: true, memory };
 }
 
 /** The record to publish. Its indexes are the log's business, hence 0. */

@@ -18,6 +18,7 @@ import {
   checkAnswer,
   type Doubt,
   freshMemory,
+  isSecondhand,
   judge,
   type Plan,
 } from './round.ts';
@@ -40,6 +41,8 @@ export interface Round {
   /** Something was held back; asking again will tell. */
   readonly doubt?: Doubt;
   readonly remoteIndex: number | undefined;
+  /** The answer came from a datacenter that copies its records from another one: it is no primary. */
+  readonly secondhand: boolean;
   readonly upserts: number;
   readonly deletions: number;
   readonly unchanged: number;
@@ -195,10 +198,10 @@ class RunningReplicator implements Replicator {
     const budget = { clock, ms: this.#config.fetchMs, stop: this.#stop.signal, what };
     try {
       const answer = await within((signal) => fetchRemote(minIndex, signal), budget);
-      tally.answered(answer.index, clock.now());
+      tally.answered(answer, this.#o.primary, clock.now());
       return { kind: 'answer', answer };
     } catch (error) {
-      tally.answered(undefined, clock.now());
+      tally.unanswered(clock.now());
       return { kind: 'failed', round: this.#failed(tally, { stage: 'fetch', kind: classify(error), error }) };
     }
   }
@@ -246,6 +249,7 @@ class Tally {
   readonly #began: Millis;
   #answeredAt: Millis;
   #index: number | undefined;
+  #secondhand = false;
   #upserts = 0;
   #deletions = 0;
 
@@ -253,18 +257,26 @@ class Tally {
     this.#began = now;
     this.#answeredAt = now;
   }
-  answered(index: number | undefined, now: Millis): void {
-    this.#index = index;
+  answered(answer: Answer, primary: string, now: Millis): void {
+    this.#index = answer.index;
+    this.#secondhand = isSecondhand(answer, primary);
+    this.#answeredAt = now;
+  }
+  unanswered(now: Millis): void {
     this.#answeredAt = now;
   }
   applied(op: ReplicaOp): void {
     if (op.kind === 'upsert') this.#upserts++;
     else this.#deletions++;
   }
-  round(now: Millis, o: Omit<Round, 'remoteIndex' | 'upserts' | 'deletions' | 'fetchMs' | 'applyMs'>): Round {
+  round(
+    now: Millis,
+    o: Omit<Round, 'remoteIndex' | 'secondhand' | 'upserts' | 'deletions' | 'fetchMs' | 'applyMs'>,
+  ): Round {
     return {
       ...o,
       remoteIndex: this.#index,
+      secondhand: this.#secondhand,
       upserts: this.#upserts,
       deletions: this.#deletions,
       fetchMs: this.#answeredAt - this.#began,

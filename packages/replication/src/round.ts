@@ -100,6 +100,15 @@ export function judge(
   }
 }
 
+/**
+ * A primary's own record was written into its own log, so both indexes of it are one number. Where they differ, the record
+ * was copied, and who answers is a secondary of somebody else.
+ */
+export function isSecondhand({ states }: Answer, primary: string): boolean {
+  const own = states.find((state) => keyOf(state.Datacenter) === keyOf(primary));
+  return own !== undefined && own.PrimaryModifyIndex !== 0 && own.PrimaryModifyIndex !== own.ModifyIndex;
+}
+
 /** After a failure: ask for an immediate answer, which also proves that the way works again. */
 export function afterFailure(memory: ReplicaMemory): ReplicaMemory {
   return { ...memory, minIndex: 0, doubted: undefined };

@@ -51,6 +51,19 @@ describe('anti-entropy: the store in five steps', () => {
   });
 });
 
+test('anti-entropy: somebody else’s hand in our record is told, and set right', async () => {
+  await using w = world();
+  w.store.gateways([gateway('g')]);
+  await w.clock.advance(2_000);
+  w.store.record(copy('dc2', 9, 'strange'));
+  await w.clock.advance(2_000);
+  expect(w.events).toContainEqual({ kind: 'foreign', gateways: ['mesh-gateway at strange:8443'] });
+  expect(w.published).toEqual(['dc2: g', 'dc2: g']);
+  w.store.gateways([gateway('h')]);
+  await w.clock.advance(5_000);
+  expect(w.events.filter(({ kind }) => kind === 'foreign')).toHaveLength(1);
+});
+
 describe('anti-entropy: pace', () => {
   test('anti-entropy: a flood of changes costs a write per second, and the last state is written', async () => {
     await using w = world();
