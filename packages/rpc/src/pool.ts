@@ -253,7 +253,7 @@ class Pool implements RpcPool {
   #startDial(key: string, target: RpcTarget, dc: DatacenterRecord): Dialling {
     const may = dc.breaker.mayDial(this.#clock.now());
     if (!may.yes) {
-      const text = `${textOf(may.cause)} (not dialled again for ${may.againInMs} ms)`;
+      const text = `${textOf(may.cause)} (not dialled again for ${Math.ceil(may.againInMs)} ms)`;
       throw new RpcError('dial', gettingConn + text, { target, cause: may.cause });
     }
     const abort = new AbortController();

@@ -45,6 +45,8 @@ export interface SerfOptions {
   readonly forgetAfterMs?: (member: SerfMember, defaultMs: number) => number;
   /** Hears everything from the first event on, our own join included; `Serf.events` hears from its call on. */
   readonly onEvent?: (event: SerfEvent) => void;
+  /** A member answered a probe of ours. */
+  readonly onAnswer?: (name: string, rttMs: number) => void;
   readonly clock?: Clock;
   readonly rng?: Rng;
   readonly randomBytes?: (n: number) => Uint8Array;

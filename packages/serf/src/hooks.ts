@@ -22,6 +22,7 @@ export function hooksOf(o: {
   readonly conflict: (existing: Member, other: Member) => void;
   readonly log: (e: LogEvent) => void;
   readonly refuseMember: SerfOptions['refuseMember'];
+  readonly onAnswer: SerfOptions['onAnswer'];
   readonly validateNodeNames: boolean;
 }): Hooks {
   const { core, coordinates, now, perform } = o;
@@ -49,10 +50,11 @@ export function hooksOf(o: {
       }
       return undefined;
     },
-    ...(coordinates && {
-      ackPayload: () => coordinates.ackPayload(),
+    ...(coordinates && { ackPayload: () => coordinates.ackPayload() }),
+    ...((coordinates ?? o.onAnswer) && {
       pingCompleted: (member, rttMs, payload) => {
-        const line = coordinates.answered(member.name, rttMs, payload);
+        o.onAnswer?.(member.name, rttMs);
+        const line = coordinates?.answered(member.name, rttMs, payload);
         if (line !== undefined) o.log(line);
       },
     }),

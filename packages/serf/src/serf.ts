@@ -129,6 +129,7 @@ export class RunningSerf implements Serf {
       perform: (effects) => this.#perform(effects),
       conflict: (existing, other) => this.#dispute.claimed(existing, other),
       log: (e) => this.#log(e),
+      onAnswer: this.#o.onAnswer,
       refuseMember: this.#o.refuseMember,
       validateNodeNames: this.#config.validateNodeNames,
     });

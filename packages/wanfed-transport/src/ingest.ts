@@ -62,13 +62,16 @@ export class Ingest implements AsyncDisposable {
       return;
     }
     const parser = new FrameParser();
-    const tally = traffic.of(conn.peer?.server?.datacenter ?? '');
+    const datacenter = conn.peer?.server?.datacenter ?? '';
+    const tally = traffic.of(datacenter);
     const source: Source = { stream, deadline: clock.now() + config.receiverIdleMs };
     const onPacket = (packet: Uint8Array): void => {
       if (this.#closed) return;
       tally.packetsIn++;
       tally.bytesIn += packet.length;
-      source.deadline = clock.now() + config.receiverIdleMs;
+      const now = clock.now();
+      source.deadline = now + config.receiverIdleMs;
+      traffic.heard(datacenter, now);
       deliver(packet, remote);
     };
     this.#sources.add(source);

@@ -3,6 +3,7 @@
  *
  * Lives here: counting. Must not live here: anything that depends on a count.
  */
+import type { Millis } from './ports.ts';
 
 export interface DatacenterTraffic {
   /** Packets and bytes (without framing) the connection has taken, and how many writes they needed. */
@@ -48,6 +49,8 @@ export interface WanfedStats {
   /** Incoming connections ended because the peer broke the framing, or because there were too many. */
   readonly ingestFaults: number;
   readonly ingestRefused: number;
+  /** When the last packet or stream of a datacenter came in, by its certificate; on the clock that was handed in. */
+  readonly heardAt: Readonly<Record<string, Millis>>;
 }
 
 export type Tally<T> = { -readonly [K in keyof T]: T[K] };
@@ -70,6 +73,7 @@ const emptyDatacenter: DatacenterTraffic = {
 const datacentersMax = 1024;
 
 export class TrafficBook {
+  readonly #heardAt = new Map<string, Millis>();
   readonly home: Tally<HomeTraffic> = {
     packetsOut: 0,
     bytesOut: 0,
@@ -90,6 +94,15 @@ export class TrafficBook {
     const fresh = { ...emptyDatacenter };
     this.#datacenters.set(datacenter, fresh);
     return fresh;
+  }
+
+  heard(datacenter: string, now: Millis): void {
+    if (this.#heardAt.has(datacenter) || this.#heardAt.size < datacentersMax)
+      this.#heardAt.set(datacenter, now);
+  }
+
+  heardAt(): Readonly<Record<string, Millis>> {
+    return Object.fromEntries(this.#heardAt);
   }
 
   datacenters(): Readonly<Record<string, DatacenterTraffic>> {

@@ -169,7 +169,9 @@ class GatewayTransport implements WanfedTransport {
     if (!this.#inbound || this.#closed !== undefined) {
       this.#refuse(conn);
     } else {
-      this.#traffic.of(conn.peer?.server?.datacenter ?? '').streamsIn++;
+      const datacenter = conn.peer?.server?.datacenter ?? '';
+      this.#traffic.of(datacenter).streamsIn++;
+      this.#traffic.heard(datacenter, this.#clock.now());
       this.#inbound.stream(conn.stream, conn.remote);
     }
   }
@@ -190,6 +192,7 @@ class GatewayTransport implements WanfedTransport {
       packetsUnroutable,
       ingestFaults,
       ingestRefused,
+      heardAt: this.#traffic.heardAt(),
     };
   }
 
