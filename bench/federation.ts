@@ -21,10 +21,9 @@ const changes = 24;
 const changeEveryMs = 1_500;
 const ticksPerSecond = 100; // USER_HZ, the same on all of Linux
 
-interface Gauge {
+interface Counter {
   readonly Name: string;
-  readonly Value: number;
-  readonly Labels: Readonly<Record<string, string>>;
+  readonly Count: number;
 }
 
 interface Use {
@@ -125,12 +124,12 @@ async function knowsAll(federation: Federation, datacenter: string): Promise<boo
 async function use(federation: Federation): Promise<Use> {
   const total = { packets: 0, bytes: 0, cpuMs: 0 };
   for (const { datacenter, server } of federation.sites.values()) {
-    const { Gauges } = await federation.get<{ readonly Gauges: readonly Gauge[] }>(
+    const { Counters } = await federation.get<{ readonly Counters: readonly Counter[] }>(
       datacenter,
       '/v1/agent/metrics',
     );
     const sum = (name: string): number =>
-      Gauges.filter((g) => g.Name === name).reduce((all, g) => all + g.Value, 0);
+      Counters.filter((c) => c.Name === name).reduce((all, c) => all + c.Count, 0);
     total.packets += sum('fed.wanfed.packets_out');
     total.bytes += sum('fed.wanfed.bytes_out');
     total.cpuMs += server === undefined ? 0 : cpuMs(server.pid);

@@ -163,11 +163,11 @@ async function gossipThroughGateways(federation: Federation, identity: TlsIdenti
     tls: identity,
   });
   const taken = async (): Promise<number> => {
-    const { Gauges } = await federation.get<{
-      Gauges: readonly { Name: string; Value: number; Labels: Record<string, string> }[];
+    const { Counters } = await federation.get<{
+      Counters: readonly { Name: string; Count: number; Labels: Record<string, string> }[];
     }>('dc1', '/v1/agent/metrics');
     return (
-      Gauges.find((g) => g.Name === 'fed.wanfed.packets_in' && g.Labels['datacenter'] === 'dc2')?.Value ?? 0
+      Counters.find((c) => c.Name === 'fed.wanfed.packets_in' && c.Labels['datacenter'] === 'dc2')?.Count ?? 0
     );
   };
   const before = await taken();

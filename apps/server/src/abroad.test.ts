@@ -4,7 +4,8 @@ import { createLocator } from '@fed/gateway-locator';
 import { RpcError, type RpcTarget } from '@fed/rpc';
 import { VirtualClock } from '@fed/tooling/virtual-clock';
 import { expect, test } from 'vitest';
-import { createAbroad } from './abroad.ts';
+import { createAbroad, UnansweredError } from './abroad.ts';
+import type { RoomEvent } from './log.ts';
 import { Router } from './router.ts';
 import type { AskContext } from './rpc/ask.ts';
 
@@ -26,6 +27,17 @@ test('abroad: a connection that breaks is told, once for each; an answer or a fa
   await expect(w.ask('dc2', 'Catalog.ListNodes', read, context)).rejects.toThrow('no leader');
   await expect(w.ask('dc2', 'Catalog.ListNodes', read, context)).rejects.toThrow('refuses connections');
   expect(w.lost).toEqual(['dc2']);
+});
+
+test('abroad: an error carries hop and attempts apart, and so do log and counters', async () => {
+  const w = world([{ refused: true }, { says: 'no leader' }]);
+  const error = await w.ask('dc2', 'Catalog.ListNodes', read, context).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(UnansweredError);
+  const attempts = [{ gateway: '10.1.0.2:8443', code: 'connect_refused' }];
+  expect(error).toMatchObject({ datacenter: 'dc2', hop: 'local_gateway', attempts });
+  await expect(w.ask('dc2', 'Catalog.ListNodes', read, context)).rejects.toThrow('no leader');
+  expect(w.observed).toEqual(['dc2: local_gateway', 'reached dc2']);
+  expect(w.logged.map(({ fields }) => fields)).toEqual([{ datacenter: 'dc2', hop: 'local_gateway' }]);
 });
 
 test('abroad: a write is never asked twice', async () => {
@@ -96,6 +108,8 @@ function world(outcomes: readonly Outcome[]) {
   const locator = createLocator({ datacenter: 'dc1', primary: 'dc1', clock, rng: { below: (n) => n - 1 } });
   locator.hear({ kind: 'localGateways', gateways: [row()] });
   const lost: string[] = [];
+  const observed: string[] = [];
+  const logged: RoomEvent[] = [];
   const asked: { node: string; timeoutMs: number }[] = [];
   const call = async (target: RpcTarget, _method: string, _args: unknown, o: { timeoutMs: number }) => {
     const outcome = outcomes[asked.length] as Outcome;
@@ -112,9 +126,14 @@ function world(outcomes: readonly Outcome[]) {
     holdTimeoutMs: 7_000,
     queryTimeDefaultMs: 300_000,
     queryTimeMaxMs: 600_000,
-    log: () => {},
+    observed: {
+      asked: () => {},
+      reached: (datacenter) => observed.push(`reached ${datacenter}`),
+      unanswered: (datacenter, hop) => observed.push(`${datacenter}: ${hop}`),
+    },
+    log: (event) => logged.push(event),
   });
-  return { ask, asked, lost, locator };
+  return { ask, asked, lost, locator, observed, logged };
 }
 
 function answer(target: RpcTarget, o: Outcome): string | true {

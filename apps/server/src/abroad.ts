@@ -7,13 +7,14 @@
  */
 import { UnreachableError } from '@fed/alpn-mux';
 import { binaryKeys } from '@fed/fsm';
-import type { Locator } from '@fed/gateway-locator';
+import { type Attempt, type Hop, type Locator, renderHostPort } from '@fed/gateway-locator';
 import type { Value } from '@fed/msgpack';
 import { RpcApplicationError, RpcError, type RpcPool } from '@fed/rpc';
 import type { RoomEvent } from './log.ts';
 import type { Router } from './router.ts';
 import { asArgs, integer } from './rpc/args.ts';
 import type { AskOptions } from './rpc/ask.ts';
+import type { Observed } from './status/observed.ts';
 
 export interface QueryTimes {
   readonly holdTimeoutMs: number;
@@ -32,6 +33,28 @@ export interface AbroadOptions extends QueryTimes {
    */
   readonly lost: (datacenter: string) => void;
   readonly log: (event: RoomEvent) => void;
+  readonly observed: Pick<Observed, 'asked' | 'reached' | 'unanswered'>;
+}
+
+/** A question that no server of another datacenter answered. The message says all of it, in the original's words first. */
+export class UnansweredError extends RpcApplicationError {
+  readonly datacenter: string;
+  /** Where on the way it failed, as far as we can tell. */
+  readonly hop: Hop | undefined;
+  readonly attempts: readonly { readonly gateway: string; readonly code: string }[];
+  constructor(
+    o: { readonly datacenter: string; readonly hop?: Hop; readonly attempts?: readonly Attempt[] },
+    text: string,
+    options?: ErrorOptions,
+  ) {
+    super(text, options);
+    this.datacenter = o.datacenter;
+    this.hop = o.hop;
+    this.attempts = (o.attempts ?? []).map(({ gateway, code }) => ({
+      gateway: renderHostPort(gateway),
+      code,
+    }));
+  }
 }
 
 /** A read that does not wait is answered within this, or not at all. */
@@ -55,17 +78,24 @@ export function createAbroad(o: AbroadOptions): AskOptions['abroad'] {
     const until = o.clock.now() + patienceMs(o, args);
     for (let again = 0; ; again++) {
       const route = o.router.route(datacenter);
-      if (route.kind === 'unknown') throw new RpcApplicationError('No path to datacenter');
+      if (route.kind === 'unknown') throw new UnansweredError({ datacenter }, 'No path to datacenter');
       // A member that gossip calls failed may answer still; and if it does not, its error says which hop is broken.
       const server = route.kind === 'server' ? route.server : route.servers[0];
-      if (server === undefined) throw new RpcApplicationError('Remote DC has no server currently reachable');
+      if (server === undefined)
+        throw new UnansweredError({ datacenter }, 'Remote DC has no server currently reachable');
       const target = { datacenter, node: server.name, address: { host: server.host, port: server.port } };
       const timeoutMs = until - o.clock.now();
+      o.observed.asked(datacenter);
       try {
-        return await o.pool.call(target, method, args, { timeoutMs, signal, binaryKeys });
+        const answer = await o.pool.call(target, method, args, { timeoutMs, signal, binaryKeys });
+        o.observed.reached(datacenter);
+        return answer;
       } catch (error) {
         // An answer is an answer, also when it is an error.
-        if (error instanceof RpcError && error.code === 'remote') throw error;
+        if (error instanceof RpcError && error.code === 'remote') {
+          o.observed.reached(datacenter);
+          throw error;
+        }
         if (signal.aborted) throw error;
         o.router.failed(datacenter, server.name);
         if (lostItsConnection(error)) o.lost(datacenter);
@@ -76,7 +106,14 @@ export function createAbroad(o: AbroadOptions): AskOptions['abroad'] {
           continue;
         }
         const told = explained(o, datacenter, error);
-        o.log({ level: 'warn', code: 'rpc_abroad_failed', text: `${what}: ${told.message}` });
+        const hop = told instanceof UnansweredError ? told.hop : undefined;
+        o.observed.unanswered(datacenter, hop ?? 'none');
+        o.log({
+          level: 'warn',
+          code: 'rpc_abroad_failed',
+          text: `${what}: ${told.message}`,
+          fields: { datacenter, ...(hop !== undefined && { hop }) },
+        });
         throw told;
       }
     }
@@ -95,7 +132,8 @@ function explained(o: AbroadOptions, datacenter: string, error: unknown): Error 
   const attempts = causeOf(error)?.attempts ?? silent(o, datacenter, error);
   if (attempts === undefined) return error as Error;
   const { hop, text } = o.locator.diagnose(datacenter, attempts);
-  return new RpcApplicationError(`${(error as Error).message} (${hop}: ${text})`, { cause: error });
+  const words = `${(error as Error).message} (${hop}: ${text})`;
+  return new UnansweredError({ datacenter, hop, attempts }, words, { cause: error });
 }
 
 /** No dial failed: there was a connection, which broke or went silent. It led through the gateway that is tried first. */

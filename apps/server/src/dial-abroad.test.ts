@@ -30,11 +30,11 @@ test('dial abroad: a walk that takes long gets company, and the first to arrive 
   expect(w.clock.armed).toBe(0);
 });
 
-test('dial abroad: no more than three walks at once', async () => {
+test('dial abroad: no more than two walks at once', async () => {
   const w = world();
   const dc1 = w.dial('dc1');
   await w.clock.advance(60_000);
-  expect(w.begun()).toHaveLength(3);
+  expect(w.begun()).toHaveLength(2);
   w.arrive(0);
   expect(await dc1).toBe(w.sockets[0]);
 });

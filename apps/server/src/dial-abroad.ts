@@ -15,14 +15,16 @@ type Request = Parameters<GatewayDialer['dial']>[0];
 
 /** A bit more than the least a gateway gets: by then the first in the list has failed, and rests at its end. */
 const companyMs = 1_250;
-/** Connections that one dial may have under way at a time. */
-const walksMax = 3;
+/** Walks that one dial may have under way at a time; each tries two gateways at most. */
+const walksMax = 2;
 /** News that never stops must not keep a caller waiting for ever. */
 const startsOverMax = 3;
 
 export function dialAbroad(o: {
   readonly dialer: GatewayDialer;
   readonly locator: Pick<Locator, 'onRoutes'>;
+  /** Told of each connection that was made. */
+  readonly arrived?: (datacenter: string, socket: Duplex) => void;
   readonly clock: { now(): number; at(when: number, wake: () => void): Disposable };
 }): GatewayDialer {
   const underWay = new Set<Dial>();
@@ -34,7 +36,9 @@ export function dialAbroad(o: {
       const dial = new Dial(o, request);
       underWay.add(dial);
       try {
-        return await dial.outcome;
+        const socket = await dial.outcome;
+        o.arrived?.(request.datacenter, socket);
+        return socket;
       } finally {
         underWay.delete(dial);
       }
@@ -45,7 +49,7 @@ export function dialAbroad(o: {
 class Dial {
   readonly datacenter: string;
   readonly outcome: Promise<Duplex>;
-  readonly #o: Omit<Parameters<typeof dialAbroad>[0], 'locator'>;
+  readonly #o: Omit<Parameters<typeof dialAbroad>[0], 'locator' | 'arrived'>;
   readonly #request: Request;
   readonly #settle: { resolve(socket: Duplex): void; reject(error: unknown): void };
   readonly #walks = new Set<AbortController>();
@@ -55,7 +59,7 @@ class Dial {
   #startsOver = 0;
   #over = false;
 
-  constructor(o: Omit<Parameters<typeof dialAbroad>[0], 'locator'>, request: Request) {
+  constructor(o: Omit<Parameters<typeof dialAbroad>[0], 'locator' | 'arrived'>, request: Request) {
     this.datacenter = request.datacenter;
     this.#o = o;
     this.#request = request;

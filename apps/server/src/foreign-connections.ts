@@ -21,12 +21,25 @@ const keptMax = 1024;
 export class ForeignConnections {
   readonly #own: string;
   readonly #wallMs: () => number;
+  readonly #visited: (peer: {
+    readonly datacenter: string;
+    readonly expiresAtMs?: number | undefined;
+  }) => void;
   readonly #kept: ForeignConnection[] = [];
   #total = 0;
 
-  constructor(ownDatacenter: string, wallMs: () => number) {
-    this.#own = ownDatacenter;
-    this.#wallMs = wallMs;
+  constructor(o: {
+    readonly datacenter: string;
+    readonly wallMs: () => number;
+    /** Told of each as it comes in. */
+    readonly visited: (peer: {
+      readonly datacenter: string;
+      readonly expiresAtMs?: number | undefined;
+    }) => void;
+  }) {
+    this.#own = o.datacenter;
+    this.#wallMs = o.wallMs;
+    this.#visited = o.visited;
   }
 
   /** The same handler, with a note of every connection whose certificate is another datacenter's. */
@@ -35,6 +48,7 @@ export class ForeignConnections {
       const server = conn.peer?.server;
       if (server !== undefined && server.datacenter !== this.#own) {
         this.#total++;
+        this.#visited({ datacenter: server.datacenter, expiresAtMs: conn.peer?.expiresAtMs });
         this.#kept.push({
           datacenter: server.datacenter,
           node: server.node,

@@ -29,6 +29,7 @@ import { onRestored } from './on-restored.ts';
 import type { Router } from './router.ts';
 import type { Ask } from './rpc/ask.ts';
 import { takePlace } from './snapshot/take-place.ts';
+import type { Observed } from './status/observed.ts';
 import { Terms } from './terms.ts';
 import type { World } from './world.ts';
 
@@ -43,6 +44,7 @@ export interface LeaderOptions {
   /** The mesh's authority, writing with this hand. */
   readonly authorityOn: (fsm: Pick<Fsm, 'apply' | 'store'>) => Authority;
   readonly lan: Pick<Serf, 'members' | 'member' | 'events' | 'userEvent'>;
+  readonly observed: Pick<Observed, 'published' | 'replicated'>;
   readonly log: Log;
 }
 
@@ -127,7 +129,10 @@ async function openTerm(o: LeaderOptions, term: number, over: AbortSignal): Prom
     },
     classify: classifyFailure,
     stamp: () => goTime(wallMs()),
-    onEvent: (event) => tellAntiEntropy(o.log, event),
+    onEvent: (event) => {
+      o.observed.published(event);
+      tellAntiEntropy(o.log, event);
+    },
     clock,
     rng,
   });
@@ -185,6 +190,7 @@ function openSecondaryDuty(o: LeaderOptions, fsm: InTerm): Duty {
     classify: classifyFailure,
     onRound: (round) => {
       o.locator.hear({ kind: 'round', ok: round.ok, transport: round.transport });
+      o.observed.replicated(round);
       tellRound(o.log, round);
     },
     clock: world.clock,

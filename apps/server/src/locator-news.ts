@@ -8,7 +8,8 @@ import { type Locator, openDiscovery } from '@fed/gateway-locator';
 import type { Serf } from '@fed/serf';
 import type { Config } from './config/config.ts';
 import { GatewayNews, tellGateways } from './gateway-news.ts';
-import { discoveryReports, type Log } from './log.ts';
+import type { Log } from './log.ts';
+import type { Observed } from './status/observed.ts';
 import type { World } from './world.ts';
 
 export interface LocatorNewsOptions {
@@ -17,11 +18,17 @@ export interface LocatorNewsOptions {
   readonly fsm: Fsm;
   readonly locator: Locator;
   readonly wan: Serf;
+  readonly observed: Pick<Observed, 'resolved'>;
   readonly log: Log;
 }
 
-export function openLocatorNews(o: LocatorNewsOptions): AsyncDisposable {
-  const { config, fsm, locator, wan, log } = o;
+export interface LocatorNews extends AsyncDisposable {
+  /** What primary_gateways stand for is asked again now. */
+  resolveAgain(): void;
+}
+
+export function openLocatorNews(o: LocatorNewsOptions): LocatorNews {
+  const { config, fsm, locator, wan, observed, log } = o;
   const { datacenter, primary } = config;
   const { clock, rng, machine } = o.world;
   const open = new AsyncDisposableStack();
@@ -49,7 +56,7 @@ export function openLocatorNews(o: LocatorNewsOptions): AsyncDisposable {
       (gateways) => locator.hear({ kind: 'localGateways', gateways }),
     ),
   );
-  open.use(
+  const discovery = open.use(
     openDiscovery({
       ...machine.discovery,
       entries: config.primaryGateways,
@@ -57,8 +64,11 @@ export function openLocatorNews(o: LocatorNewsOptions): AsyncDisposable {
       clock,
       rng,
       onAddresses: (addresses) => locator.hear({ kind: 'fallbacks', addresses }),
-      onEntry: discoveryReports(log),
+      onEntry: (report) => observed.resolved(report),
     }),
   );
-  return open;
+  return {
+    resolveAgain: () => discovery.refresh(),
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
 }

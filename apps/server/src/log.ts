@@ -3,10 +3,10 @@
  */
 import { ReportLimit } from '@fed/alpn-mux';
 import type { LogEvent } from '@fed/fsm';
-import type { EntryReport } from '@fed/gateway-locator';
 import type { AntiEntropyEvent, PruningEvent, Round } from '@fed/replication';
 import { RpcApplicationError, RpcError } from '@fed/rpc';
 import pino, { type Logger } from 'pino';
+import { UnansweredError } from './abroad.ts';
 import type { RootsTurn } from './connect-ca/follow-roots.ts';
 import { HttpError } from './http/server.ts';
 import type { ReconcileEvent } from './lan/reconciler.ts';
@@ -21,6 +21,8 @@ export interface RoomEvent {
   readonly code: string;
   readonly text: string;
   readonly cause?: unknown;
+  /** Further facts, each under its own key. */
+  readonly fields?: Readonly<Record<string, string | number>>;
 }
 
 export function openLog(level: string): Log {
@@ -46,7 +48,7 @@ const misconfigured: ReadonlySet<string> = new Set([
 /** Strangers can cause events: of each code only the first few of a second become lines, with a count of the rest. */
 export function roomLog(log: Log, room: string, now: () => number): (event: RoomEvent) => void {
   const limit = new ReportLimit();
-  return ({ level, code, text, cause }) => {
+  return ({ level, code, text, cause, fields }) => {
     const worth = misconfigured.has(code) ? 'warn' : level;
     if (!log.isLevelEnabled(worth)) return;
     const suppressed = limit.admit(code, now());
@@ -56,6 +58,7 @@ export function roomLog(log: Log, room: string, now: () => number): (event: Room
       {
         room,
         code,
+        ...fields,
         ...(reason === undefined ? {} : { cause: reason }),
         ...(suppressed > 0 ? { suppressed } : {}),
       },
@@ -91,23 +94,6 @@ export function logEvents(log: Log): (event: LogEvent) => void {
   };
 }
 
-/** An entry of primary_gateways that begins to fail, or works again. */
-export function discoveryReports(log: Log): (report: EntryReport) => void {
-  return ({ entry, addresses, cause }) => {
-    const room = 'discovery';
-    if (cause === undefined)
-      log.info(
-        { room, entry, addresses },
-        `primary_gateways: ${entry} leads to ${addresses.length} addresses`,
-      );
-    else
-      log.warn(
-        { room, entry, cause: (cause as Error).message },
-        `primary_gateways: ${entry} cannot be resolved`,
-      );
-  };
-}
-
 export function tellAntiEntropy(log: Log, event: AntiEntropyEvent): void {
   const room = 'anti-entropy';
   if (event.kind === 'published') {
@@ -115,6 +101,7 @@ export function tellAntiEntropy(log: Log, event: AntiEntropyEvent): void {
     log.info({ room, reason, gateways, tookMs }, 'own gateways published');
     return;
   }
+  if (event.kind === 'foreign') return; // stands in the status, and is told there
   const cause = (event.error as Error).message;
   log.warn(
     { room, stage: event.stage, failure: event.failure, waitMs: event.waitMs, cause },
@@ -209,7 +196,10 @@ export function tellFailedRequest(
 ): void {
   const room = 'http';
   const text = `${method} ${path}: ${(error as Error).message}`;
-  if (error instanceof RpcApplicationError || error instanceof RpcError || error instanceof HttpError)
+  if (error instanceof UnansweredError) {
+    const { datacenter, hop } = error;
+    log.info({ room, datacenter, ...(hop !== undefined && { hop }) }, text);
+  } else if (error instanceof RpcApplicationError || error instanceof RpcError || error instanceof HttpError)
     log.info({ room }, text);
   else log.error({ room, err: error }, text);
 }

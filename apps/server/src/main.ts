@@ -5,7 +5,8 @@
  * come from replicated state, replication needs RPC, RPC needs to know members, and members come from gossip.
  * Must not live here: decisions. An `if` in this file is a function missing from a package.
  */
-import { createGatewayDialer, TlsIdentity } from '@fed/alpn-mux';
+import type { Duplex } from 'node:stream';
+import { createGatewayDialer, type DialLesson, TlsIdentity } from '@fed/alpn-mux';
 import { type Fsm, openFsm } from '@fed/fsm';
 import { createLocator } from '@fed/gateway-locator';
 import { openRpcPool } from '@fed/rpc';
@@ -33,6 +34,7 @@ import { leaveIfAsked, stopped, tellUp } from './lifecycle.ts';
 import { openLocatorNews } from './locator-news.ts';
 import { type Log, roomLog, tellFailedRequest, tellHealth, tellOwnNode } from './log.ts';
 import { openLanPool, openWanPool, openWanSockets } from './pools.ts';
+import { openProbing } from './probing.ts';
 import { Reach } from './reach.ts';
 import { Router } from './router.ts';
 import { openRouterHealth, pingMsMax } from './router-health.ts';
@@ -43,8 +45,19 @@ import { Callers } from './rpc/callers.ts';
 import { serverEndpoints } from './rpc/endpoints.ts';
 import { openServerDoor } from './server-door.ts';
 import { ownNode } from './server-rows.ts';
+import { watchNames } from './status/name-claims.ts';
+import { Observed } from './status/observed.ts';
+import { timing } from './status/timing.ts';
 import type { Rooms } from './views.ts';
-import { followMembers, followRoutes, logFailedMeeting, logMeeting, meet, meetAgain } from './wan-members.ts';
+import {
+  followMembers,
+  followRoutes,
+  logFailedMeeting,
+  logMeeting,
+  meet,
+  meetAgain,
+  whyUnmet,
+} from './wan-members.ts';
 import type { World } from './world.ts';
 
 export interface Stop {
@@ -72,6 +85,7 @@ export async function runServer(
   const room = (name: string) => roomLog(log, name, clock.now);
   const identity = machine.readIdentity(config, wallMs());
   const serverAddress = `${config.advertiseHost}:${config.serverPort}`;
+  const observed = new Observed({ datacenter, primary, world, log });
   const self = ownNode(config, readNodeId(config, randomBytes));
 
   // ---- Above and here, nothing is open. Below, each line opens something; leaving closes it, last first. ----
@@ -83,16 +97,34 @@ export async function runServer(
   // Which way out: the locator hears news and asks nobody. How to get there: the dialer, which tells it what it learned.
   const locator = createLocator({ datacenter, primary, clock, rng });
   const tls = new TlsIdentity(identity.material);
-  const reload = (): void => tls.replace(machine.readIdentity(config, wallMs()).material);
+  const reload = (): void => {
+    tls.replace(machine.readIdentity(config, wallMs()).material);
+    news.resolveAgain();
+  };
+  const learned = (lesson: DialLesson): void => {
+    locator.hear({ kind: 'tried', ...lesson });
+    observed.dialled(lesson);
+  };
   const gatewayDialer = createGatewayDialer({
     tls,
     domain,
     clock,
     waysTo: (to) => locator.waysTo(to),
-    learned: (lesson) => locator.hear({ kind: 'tried', ...lesson }),
+    learned,
+    closing: stop.signal,
     dialAlpn: machine.dialAlpn,
   });
-  const abroadDialer = dialAbroad({ dialer: gatewayDialer, locator, clock });
+  const arrived = (to: string, socket: Duplex): void => observed.arrived(to, socket);
+  const abroadDialer = dialAbroad({ dialer: gatewayDialer, locator, arrived, clock });
+  await using _probing = openProbing({
+    locator,
+    tls,
+    domain,
+    learned,
+    dialAlpn: machine.dialAlpn,
+    clock,
+    rng,
+  });
 
   // What we ask of others, and what we answer.
   const router = new Router(rng);
@@ -103,7 +135,12 @@ export async function runServer(
   });
   const servers = new LanServers();
   const leaving = new AbortController();
-  const callers = new Callers({ datacenter, domain, verify: config.verifyServerDatacenter });
+  const callers = new Callers({
+    datacenter,
+    domain,
+    verify: config.verifyServerDatacenter,
+    refused: (of, by, what) => observed.refusedWrite(of, by, what),
+  });
   const authorityOn = (hand: Pick<Fsm, 'apply' | 'store'>) =>
     new Authority({ datacenter, primary, fsm: hand, maker: { randomBytes, now: wallMs } });
   const own = processToken(randomBytes);
@@ -119,7 +156,8 @@ export async function runServer(
     wan: () => wanPool,
     wallMs,
   });
-  const endpoints = aroundEndpoints(answers, { access, datacenter, fsm });
+  const timed = timing(answers, { metrics: observed.metrics, now: clock.now });
+  const endpoints = aroundEndpoints(timed, { access, datacenter, fsm });
   const ask = createAsk({
     datacenter,
     primary,
@@ -142,6 +180,7 @@ export async function runServer(
       locator,
       clock,
       lost: (to) => transport.dropDatacenter(to),
+      observed,
       log: room('rpc'),
     }),
   });
@@ -164,6 +203,7 @@ export async function runServer(
     nodeId: self.ID,
     transport,
     onEvent: (event) => followMembers(event, router, pool),
+    onAnswer: (name) => observed.answered(name),
     log: room('serf.wan'),
   });
   await using lanPool = await openLanPool({
@@ -175,7 +215,8 @@ export async function runServer(
   });
 
   // One port for all who come.
-  const foreign = new ForeignConnections(datacenter, wallMs);
+  const visited = (peer: Parameters<Observed['visited']>[0]): void => observed.visited(peer);
+  const foreign = new ForeignConnections({ datacenter, wallMs, visited });
   await using door = await openServerDoor({ config, world, tls, registry, transport, foreign, log });
 
   // Here the strip closes, and here alone. Routes come from state, state from replication, replication from RPC, RPC
@@ -190,6 +231,7 @@ export async function runServer(
     self,
     authorityOn,
     lan: lanPool,
+    observed,
     log,
   });
   const write = ownWrites({
@@ -226,14 +268,15 @@ export async function runServer(
       transport.dropDatacenter(to);
       duties.wake();
     },
-    failed: (to, tries, error) => logFailedMeeting(log, to, tries, error),
+    failed: (to, tries, error) => logFailedMeeting(log, to, tries, whyUnmet(locator, to, error)),
   });
   using _routes = locator.onRoutes((changed) =>
     followRoutes(changed, { datacenter, transport, pool, reach }),
   );
   using _reachable = locator.onReachable(() => duties.wake());
   using _lost = wanPool.events((event) => meetAgain(event, { datacenter, router, reach }));
-  await using _news = openLocatorNews({ config, world, fsm, locator, wan: wanPool, log });
+  await using news = openLocatorNews({ config, world, fsm, locator, wan: wanPool, observed, log });
+  using _claims = watchNames({ datacenter, clock, wan: wanPool, lan: lanPool, observed });
   if (primary !== datacenter) reach.want(primary);
 
   // For gateways and for people.
@@ -263,6 +306,7 @@ export async function runServer(
     door,
     transport,
     reach,
+    observed,
     wallMs,
     serverAddress,
     self,

@@ -22,6 +22,7 @@ export interface PoolOptions {
   readonly world: World;
   readonly nodeId: string;
   readonly onEvent?: (event: SerfEvent) => void;
+  readonly onAnswer?: (name: string) => void;
   readonly log: (event: RoomEvent) => void;
 }
 
@@ -36,7 +37,7 @@ export function openWanSockets(config: Config, machine: Machine): Promise<Transp
 }
 
 export function openWanPool(o: PoolOptions & { readonly transport: WanfedTransport }): Promise<Serf> {
-  const { config, transport, onEvent, log } = o;
+  const { config, transport, onEvent, onAnswer, log } = o;
   const { clock, rng, randomBytes, machine } = o.world;
   return openSerf({
     name: wanName(config.nodeName, config.datacenter),
@@ -47,6 +48,7 @@ export function openWanPool(o: PoolOptions & { readonly transport: WanfedTranspo
     config: machine.remembering(wanSerf(config)),
     refuseMember: refuseStrangers,
     ...(onEvent === undefined ? {} : { onEvent }),
+    ...(onAnswer === undefined ? {} : { onAnswer }),
     clock,
     rng,
     randomBytes,

@@ -75,18 +75,22 @@ export class Reach implements Disposable {
       return;
     }
     wanted.busy = true;
-    wanted.tries++;
+    const tries = ++wanted.tries; // news that comes meanwhile starts the count over
     this.#ports.meet(datacenter, this.#stop.signal).then(
-      () => this.#settled(datacenter, wanted, undefined),
-      (error: unknown) => this.#settled(datacenter, wanted, { error }),
+      () => this.#settled(datacenter, wanted, { tries }),
+      (error: unknown) => this.#settled(datacenter, wanted, { tries, failure: { error } }),
     );
   }
 
-  #settled(datacenter: string, wanted: Wanted, failure: { readonly error: unknown } | undefined): void {
+  #settled(
+    datacenter: string,
+    wanted: Wanted,
+    { tries, failure }: { readonly tries: number; readonly failure?: { readonly error: unknown } },
+  ): void {
     wanted.busy = false;
     if (this.#stop.signal.aborted) return;
-    if (failure === undefined) this.#ports.met(datacenter, wanted.tries);
-    else this.#ports.failed(datacenter, wanted.tries, failure.error);
+    if (failure === undefined) this.#ports.met(datacenter, tries);
+    else this.#ports.failed(datacenter, tries, failure.error);
     if (wanted.again) {
       wanted.again = false;
       this.#tryNow(datacenter, wanted);

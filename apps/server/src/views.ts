@@ -4,8 +4,7 @@
  * Lives here: shapes of answers, nothing secret in them. Must not live here: how the numbers come about.
  */
 import { type Fsm, goDuration, type NodeRow } from '@fed/fsm';
-import type { Locator } from '@fed/gateway-locator';
-import { goTimeToUnixMs } from '@fed/msgpack';
+import type { Locator, Mode } from '@fed/gateway-locator';
 import type { RpcPool } from '@fed/rpc';
 import type { Serf } from '@fed/serf';
 import type { WanfedTransport } from '@fed/wanfed-transport';
@@ -15,6 +14,9 @@ import { memberJson } from './http/agent.ts';
 import type { Reach } from './reach.ts';
 import type { Router } from './router.ts';
 import type { ServerDoor } from './server-door.ts';
+import { federationView } from './status/federation-view.ts';
+import type { Labels, Metric } from './status/metrics.ts';
+import type { Observed } from './status/observed.ts';
 import { buildTag, version } from './version.ts';
 import type { World } from './world.ts';
 
@@ -31,6 +33,7 @@ export interface Rooms {
   readonly lan: Serf;
   readonly transport: WanfedTransport;
   readonly reach: Reach;
+  readonly observed: Observed;
   readonly gateways: GatewayPlane;
   readonly clock: World['clock'];
   readonly certificateExpiresAtMs: number;
@@ -106,50 +109,10 @@ function statsView(r: Rooms): Record<string, Record<string, string>> {
   };
 }
 
-/** Per known datacenter: who is there, what it publishes, which way leads there and why. */
-export function federationView(r: Rooms): Record<string, unknown> {
-  const states = r.fsm.store.federationStates().rows;
-  const names = new Set([
-    r.config.datacenter,
-    r.config.primary,
-    ...r.router.datacenters(),
-    ...states.map((s) => s.Datacenter),
-  ]);
-  const now = r.wallMs();
-  return Object.fromEntries(
-    [...names].sort().map((datacenter) => {
-      const state = states.find((s) => s.Datacenter === datacenter);
-      return [
-        datacenter,
-        {
-          primary: datacenter === r.config.primary,
-          own: datacenter === r.config.datacenter,
-          servers: r.router.servers(datacenter).map((s) => ({ name: s.name, alive: s.alive })),
-          federationState:
-            state === undefined
-              ? null
-              : {
-                  gateways: state.MeshGateways?.length ?? 0,
-                  ageMs: Math.max(0, now - goTimeToUnixMs(state.UpdatedAt)),
-                },
-          tryingToMeet: r.reach.pending().includes(datacenter),
-          route: datacenter === r.config.datacenter ? null : r.locator.explain(datacenter),
-        },
-      ];
-    }),
-  );
-}
-
-export interface Metric {
-  readonly name: string;
-  readonly value: number;
-  readonly labels?: Readonly<Record<string, string>>;
-}
-
 export function metricsView(r: Rooms): readonly Metric[] {
-  const out: Metric[] = [];
-  const put = (name: string, value: number, labels?: Readonly<Record<string, string>>): void =>
-    void out.push(labels === undefined ? { name, value } : { name, value, labels });
+  const out: Metric[] = [...r.observed.metrics.read()];
+  const put = (name: string, value: number, labels?: Labels, kind: Metric['kind'] = 'gauge'): void =>
+    void out.push({ name, value, kind, ...(labels && { labels }) });
   put('process.rss_bytes', process.memoryUsage.rss());
   put('process.uptime_seconds', Math.round(process.uptime()));
   put('tls.certificate_expiry_seconds', Math.round((r.certificateExpiresAtMs - r.wallMs()) / 1000));
@@ -160,17 +123,23 @@ export function metricsView(r: Rooms): readonly Metric[] {
     for (const status of ['alive', 'leaving', 'left', 'failed'] as const)
       put('serf.members', serf.members().filter((m) => m.status === status).length, { pool, status });
     const { drops, ...gossip } = serf.memberlist.stats();
-    for (const [name, value] of Object.entries(gossip)) put(`memberlist.${snake(name)}`, value, { pool });
-    for (const [code, value] of Object.entries(drops)) put('memberlist.drops', value, { pool, code });
+    for (const [name, value] of Object.entries(gossip))
+      put(`memberlist.${snake(name)}`, value, { pool }, levels.has(name) ? 'gauge' : 'counter');
+    for (const [code, value] of Object.entries(drops))
+      put('memberlist.drops', value, { pool, code }, 'counter');
   }
   const door = r.door.front.stats();
   for (const [name, value] of Object.entries(door))
-    if (typeof value === 'number') put(`door.${snake(name)}`, value);
-  for (const [code, value] of Object.entries(door.refused)) put('door.refused', value ?? 0, { code });
+    if (typeof value === 'number')
+      put(`door.${snake(name)}`, value, undefined, levels.has(name) ? 'gauge' : 'counter');
+  for (const [code, value] of Object.entries(door.refused))
+    put('door.refused', value ?? 0, { code }, 'counter');
   const { peerFaults, ended, ...served } = r.door.rpc.stats();
-  for (const [name, value] of Object.entries(served)) put(`rpc.server.${snake(name)}`, value);
-  for (const [code, value] of Object.entries(peerFaults)) put('rpc.server.peer_faults', value, { code });
-  for (const [code, value] of Object.entries(ended)) put('rpc.server.ended', value, { code });
+  for (const [name, value] of Object.entries(served))
+    put(`rpc.server.${snake(name)}`, value, undefined, levels.has(name) ? 'gauge' : 'counter');
+  for (const [code, value] of Object.entries(peerFaults))
+    put('rpc.server.peer_faults', value, { code }, 'counter');
+  for (const [code, value] of Object.entries(ended)) put('rpc.server.ended', value, { code }, 'counter');
   for (const { datacenter, calls, failures, failingFast } of r.pool.stats().datacenters) {
     put('rpc.pool.calls_running', calls, { datacenter });
     put('rpc.pool.dial_failures', failures, { datacenter });
@@ -178,21 +147,67 @@ export function metricsView(r: Rooms): readonly Metric[] {
   }
   const wanfed = r.transport.stats();
   for (const [datacenter, counts] of Object.entries(wanfed.datacenters))
-    for (const [name, value] of Object.entries(counts)) put(`wanfed.${snake(name)}`, value, { datacenter });
-  for (const [name, value] of Object.entries(wanfed.home)) put(`wanfed.home.${snake(name)}`, value);
+    for (const [name, value] of Object.entries(counts))
+      put(`wanfed.${snake(name)}`, value, { datacenter }, 'counter');
+  for (const [name, value] of Object.entries(wanfed.home))
+    put(`wanfed.home.${snake(name)}`, value, undefined, 'counter');
+  put('wanfed.connections', wanfed.connectionsOut, { direction: 'out' });
+  put('wanfed.connections', wanfed.connectionsIn, { direction: 'in' });
+  put('wanfed.packets_queued', wanfed.packetsQueued);
+  putFederation(r, put);
   const engine = r.fsm.engine.stats();
   for (const [name, value] of Object.entries(engine))
     if (typeof value === 'number') put(`log.${snake(name)}`, value);
   put('fsm.parked_queries', r.fsm.stats().parked);
-  for (const state of r.fsm.store.federationStates().rows)
-    put(
-      'federation_state.age_seconds',
-      Math.max(0, Math.round((r.wallMs() - goTimeToUnixMs(state.UpdatedAt)) / 1000)),
-      {
-        datacenter: state.Datacenter,
-      },
-    );
   return out;
+}
+
+/** Statistics of rooms that are levels; the others only grow. */
+const levels: ReadonlySet<string> = new Set([
+  'open',
+  'handshaking',
+  'pushPullsInProgress',
+  'broadcastsQueued',
+  'inboxQueued',
+  'callsRunning',
+  'streams',
+]);
+
+/** How we go, as one number per datacenter: not at all, by configured or remembered addresses, by records, by own gateways. */
+const modeNumbers: Readonly<Record<Mode, number>> = {
+  none: 0,
+  history: 1,
+  fallback: 1,
+  gossip: 1,
+  replicated: 2,
+  local: 3,
+};
+
+function putFederation(
+  r: Rooms,
+  put: (name: string, value: number, labels?: Labels, kind?: Metric['kind']) => void,
+): void {
+  const { troubles, datacenters } = federationView(r);
+  put('federation.troubles', troubles.length);
+  for (const [datacenter, row] of Object.entries(datacenters)) {
+    const seconds = (ms: number): number => Math.round(ms / 1000);
+    if (row.federationState !== null)
+      put('federation_state.age_seconds', seconds(row.federationState.ageMs), { datacenter });
+    if (row.certificateDaysLeft !== null)
+      put('federation.certificate_days_left', row.certificateDaysLeft, { datacenter });
+    for (const [status, count] of Object.entries(row.members))
+      put('federation.members', count, { datacenter, status });
+    if (row.route === null) continue;
+    put('locator.mode', modeNumbers[row.route.mode], { datacenter });
+    for (const standing of ['untried', 'good', 'due', 'resting'] as const)
+      put('locator.candidates', row.route.candidates.filter((c) => c.standing === standing).length, {
+        datacenter,
+        standing,
+      });
+    if (row.reachedMsAgo !== null)
+      put('federation.reached_seconds_ago', seconds(row.reachedMsAgo), { datacenter });
+    if (row.heardMsAgo !== null) put('federation.heard_seconds_ago', seconds(row.heardMsAgo), { datacenter });
+  }
 }
 
 function snake(name: string): string {

@@ -3,6 +3,8 @@
  *
  * Source of the admission rules: Consul agent/consul/merge.go.
  */
+import { UnreachableError } from '@fed/alpn-mux';
+import type { Locator } from '@fed/gateway-locator';
 import type { RpcPool } from '@fed/rpc';
 import type { Candidate, Serf, SerfEvent } from '@fed/serf';
 import type { WanfedTransport } from '@fed/wanfed-transport';
@@ -95,6 +97,23 @@ export function logFailedMeeting(log: Log, datacenter: string, tries: number, er
     { room: 'wan', datacenter, tries, cause: (error as Error).message },
     `could not meet ${datacenter}; trying again`,
   );
+}
+
+/** Of a meeting that failed because no gateway led there: which hop is broken. */
+export function whyUnmet(locator: Pick<Locator, 'diagnose'>, datacenter: string, error: unknown): unknown {
+  for (const each of causesOf(error))
+    if (each instanceof UnreachableError)
+      return new Error(locator.diagnose(datacenter, each.attempts).text, { cause: error });
+  return error;
+}
+
+/** The error, those it names as its cause, and those it collects. */
+function* causesOf(error: unknown): Generator<unknown> {
+  yield error;
+  if (typeof error !== 'object' || error === null) return;
+  const { cause, errors = [] } = error as { readonly cause?: unknown; readonly errors?: readonly unknown[] };
+  if (cause !== undefined) yield* causesOf(cause);
+  for (const each of errors) yield* causesOf(each);
 }
 
 export async function forceLeave(pool: Serf, name: string, prune: boolean): Promise<boolean> {

@@ -2,7 +2,9 @@
  * client-commands.ts: the commands that ask a running server over HTTP and print what it says.
  */
 import type { Command } from 'commander';
+import type { FederationView } from '../status/federation-view.ts';
 import { asking, withDatacenter, withServer } from './client-flags.ts';
+import { explanationText, federationText } from './federation-text.ts';
 import { table } from './http-client.ts';
 
 interface MemberJson {
@@ -172,36 +174,44 @@ export function addClientCommands(program: Command, print: (text: string) => voi
     }),
   );
 
-  withServer(program.command('info').description('show how the server fares')).action(
-    asking(async (client) => {
-      const { Stats } = await client.get<{ Stats: Record<string, Record<string, unknown>> }>(
-        '/v1/agent/self',
-      );
-      print(
-        Object.entries(Stats)
-          .map(([section, values]) =>
-            [
-              `${section}:`,
-              ...Object.entries(values).map(([key, value]) => `\t${key} = ${String(value)}`),
-            ].join('\n'),
-          )
-          .join('\n'),
-      );
-    }),
-  );
+  withServer(program.command('info').description('show how the server fares'))
+    .option('--federation', 'one line per datacenter instead, and what is to be mended')
+    .action(
+      asking(async (client, flags) => {
+        if (flags['federation'] === true) {
+          print(federationText(await client.get<FederationView>('/v1/agent/federation')));
+          return;
+        }
+        const { Stats } = await client.get<{ Stats: Record<string, Record<string, unknown>> }>(
+          '/v1/agent/self',
+        );
+        print(
+          Object.entries(Stats)
+            .map(([section, values]) =>
+              [
+                `${section}:`,
+                ...Object.entries(values).map(([key, value]) => `\t${key} = ${String(value)}`),
+              ].join('\n'),
+            )
+            .join('\n'),
+        );
+      }),
+    );
   withServer(
     program
       .command('explain <datacenter>')
-      .description('show how a datacenter is reached, or what stands in the way'),
+      .description('show how a datacenter is reached, or what stands in the way')
+      .option('--json', 'all that is known, as JSON'),
   ).action(
-    asking(async (client, _flags, [datacenter]) => {
-      const all = await client.get<Record<string, unknown>>('/v1/agent/federation');
-      const one = all[datacenter as string];
+    asking(async (client, flags, [datacenter]) => {
+      const { datacenters } = await client.get<FederationView>('/v1/agent/federation');
+      const one = datacenters[datacenter as string];
       if (one === undefined)
         throw new Error(
-          `datacenter '${datacenter}' was never heard of; known are: ${Object.keys(all).join(', ')}`,
+          `datacenter '${datacenter}' was never heard of; known are: ${Object.keys(datacenters).join(', ')}`,
         );
-      print(JSON.stringify(one, undefined, 2));
+      if (flags['json'] === true) print(JSON.stringify(one, undefined, 2));
+      else print(explanationText(datacenter as string, one));
     }),
   );
   withServer(

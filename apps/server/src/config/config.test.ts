@@ -81,6 +81,27 @@ describe('config: what is known to break is refused, naming the key', () => {
     ],
     ['a datacenter with a dot', { datacenter: 'DC.1' }, /datacenter 'dc\.1'/],
     [
+      'a gateway without a host',
+      { primary_gateways: ['192.0.2.1:8443', ':8443'] },
+      /primary_gateways: \[bad_host\] ":8443": the host must be a DNS name or an IP address/,
+    ],
+    [
+      'a gateway with a port that is none',
+      { primary_gateways: ['gw:99999'] },
+      /primary_gateways: \[bad_port\]/,
+    ],
+    [
+      'a cloud provider, whose secret stays unsaid',
+      { primary_gateways: ['provider=aws secret_access_key=geheim'] },
+      /primary_gateways: \[provider_unsupported\] "provider=aws secret_access_key=…"/,
+    ],
+    [
+      'a file without a path',
+      { primary_gateways: ['file:'] },
+      /primary_gateways: \[empty\] .*write file:PATH/,
+    ],
+    ['a prefix that is no name', { telemetry: { metrics_prefix: '9 lives' } }, /'telemetry\.metrics_prefix'/],
+    [
       'an interval below a second',
       { primary_gateways_interval: '0s' },
       /primary_gateways_interval must be at least 1s/,

@@ -4,6 +4,7 @@
  * Lives here: defaults and the rules between keys. Must not live here: reading files or certificates (load.ts).
  */
 import { hostname } from 'node:os';
+import { parseEntry } from '@fed/gateway-locator';
 import { type AclConfig, resolveAcl } from './acl.ts';
 import type { FileConfig } from './schema.ts';
 
@@ -54,6 +55,8 @@ export interface Config {
   readonly queryTimeMaxMs: number;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
   readonly leaveOnTerminate: boolean;
+  /** Of all names of metrics; the original's is `consul`. */
+  readonly metricsPrefix: string;
 }
 
 export type HttpAddress =
@@ -139,6 +142,13 @@ export function resolveConfig(file: FileConfig): {
     problems.push(
       'primary_gateways is for secondary datacenters: primary_datacenter must be set, and be another one',
     );
+  for (const entry of file.primary_gateways ?? []) {
+    try {
+      parseEntry(entry);
+    } catch (error) {
+      problems.push(`primary_gateways: ${(error as Error).message}`);
+    }
+  }
   const intervalMs = file.primary_gateways_interval ?? 30_000;
   if (intervalMs < 1000) problems.push('primary_gateways_interval must be at least 1s');
 
@@ -211,6 +221,7 @@ export function resolveConfig(file: FileConfig): {
       queryTimeMaxMs: file.max_query_time ?? 600_000,
       logLevel: (file.log_level?.toLowerCase() ?? 'info') as Config['logLevel'],
       leaveOnTerminate: file.leave_on_terminate ?? false,
+      metricsPrefix: file.telemetry?.metrics_prefix ?? 'fed',
     },
   };
 }

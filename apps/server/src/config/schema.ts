@@ -131,6 +131,7 @@ export const fileSchema = z.strictObject({
   retry_join_wan: z.array(text).optional(),
   server: flag.optional(),
   start_join_wan: z.array(text).optional(),
+  telemetry: z.strictObject({ metrics_prefix: text.regex(/^[a-zA-Z_][\w.]*$/).optional() }).optional(),
   tls: z.strictObject({ grpc: z.strictObject({ verify_incoming: flag.optional() }).optional() }).optional(),
   verify_incoming: flag.optional(),
   verify_incoming_rpc: flag.optional(),

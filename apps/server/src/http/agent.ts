@@ -6,6 +6,7 @@
 import type { SerfMember } from '@fed/serf';
 import { need, needOperator } from '../acl/access.ts';
 import type { Agent } from '../agent/agent.ts';
+import { type Metric, metricsJson, prometheusText } from '../status/metrics.ts';
 import { version } from '../version.ts';
 import { agentCheckRoutes } from './agent-checks.ts';
 import { memberJson } from './agent-json.ts';
@@ -21,11 +22,10 @@ export interface AgentRoutesOptions {
   readonly agent: Agent;
   readonly members: (wan: boolean) => readonly SerfMember[];
   readonly self: () => unknown;
-  readonly metrics: () => readonly {
-    readonly name: string;
-    readonly value: number;
-    readonly labels?: Readonly<Record<string, string>>;
-  }[];
+  readonly metrics: () => readonly Metric[];
+  /** Before each name, and a dot. */
+  readonly metricsPrefix: string;
+  readonly wallMs: () => number;
   /** Our own view of the federation: per datacenter, how it is reached and what stands in the way. */
   readonly federation: () => unknown;
   /** Every connection that came from a server of another datacenter, with the port it came from. */
@@ -72,16 +72,11 @@ export function agentRoutes(o: AgentRoutesOptions): readonly HttpRoute[] {
       mayRead(request);
       const metrics = o.metrics();
       if (request.query.get('format') === 'prometheus')
-        return { text: prometheus(metrics), contentType: 'text/plain; version=0.0.4; charset=utf-8' };
-      return {
-        json: {
-          Gauges: metrics.map(({ name, value, labels }) => ({
-            Name: `fed.${name}`,
-            Value: value,
-            Labels: labels ?? {},
-          })),
-        },
-      };
+        return {
+          text: prometheusText(metrics, o.metricsPrefix),
+          contentType: 'text/plain; version=0.0.4; charset=utf-8',
+        };
+      return { json: metricsJson(metrics, { prefix: o.metricsPrefix, wallMs: o.wallMs() }) };
     }),
     ...putOrGet('/v1/agent/join/*', (request) => {
       mayWrite(request);
@@ -110,17 +105,4 @@ export function agentRoutes(o: AgentRoutesOptions): readonly HttpRoute[] {
       return { text: '' };
     }),
   ];
-}
-
-function prometheus(metrics: ReturnType<AgentRoutesOptions['metrics']>): string {
-  const lines: string[] = [];
-  const typed = new Set<string>();
-  for (const { name, value, labels } of metrics) {
-    const metric = `fed_${name.replace(/[^a-zA-Z0-9_]/g, '_')}`;
-    if (!typed.has(metric)) lines.push(`# TYPE ${metric} gauge`);
-    typed.add(metric);
-    const pairs = Object.entries(labels ?? {}).map(([key, v]) => `${key}="${v.replace(/["\\\n]/g, '_')}"`);
-    lines.push(`${metric}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}`);
-  }
-  return `${lines.join('\n')}\n`;
 }

@@ -3,10 +3,11 @@
  *
  * Lives here: what every reply shares. Must not live here: routes, requests. Source: Consul agent/http.go.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { goJson, type JsonValue } from '@fed/fsm';
+import { UnansweredError } from '../abroad.ts';
 import type { RowList } from './row-texts.ts';
 
 export interface QueryMeta {
@@ -81,14 +82,42 @@ export async function sendReply(
   response.end(await compress(body, { level: 1 }));
 }
 
-/** Our own errors carry their status; what other servers say is recognised by their words, which are their protocol. */
-export function errorReply(error: unknown): HttpReply {
-  if (error instanceof HttpError) return { status: error.status, text: error.message };
+const problemType = 'application/problem+json';
+
+/**
+ * Our own errors carry their status; what other servers say is recognised by their words, which are their protocol. The body
+ * is that text, as the original's; whoever accepts `application/problem+json` gets it with the facts apart (RFC 9457).
+ */
+export function errorReply(error: unknown, accept = ''): HttpReply {
+  const { meta, status, cause } = judged(error);
+  const text = cause instanceof Error ? cause.message : String(cause);
+  const unanswered = cause instanceof UnansweredError ? cause : undefined;
+  const headers = unanswered?.hop === undefined ? {} : { 'X-Fed-Hop': unanswered.hop };
+  const rest = { status, headers, ...(meta && { meta }) };
+  if (!accept.includes(problemType)) return { ...rest, text };
+  const title = STATUS_CODES[status] ?? '';
+  const facts = unanswered && {
+    datacenter: unanswered.datacenter,
+    hop: unanswered.hop ?? null,
+    attempts: unanswered.attempts,
+  };
+  return {
+    ...rest,
+    json: { type: 'about:blank', title, status, detail: text, ...facts },
+    contentType: problemType,
+  };
+}
+
+function judged(error: unknown): {
+  readonly status: number;
+  readonly cause: unknown;
+  readonly meta?: QueryMeta;
+} {
+  if (error instanceof HttpError) return { status: error.status, cause: error };
   if (error instanceof FailedRead)
-    return { ...errorReply(error.cause), meta: { index: 1, knownLeader: false, lastContactMs: 0 } };
+    return { ...judged(error.cause), meta: { index: 1, knownLeader: false, lastContactMs: 0 } };
   const text = error instanceof Error ? error.message : String(error);
-  if (/Permission denied|ACL not found/.test(text)) return { status: 403, text };
-  return { status: 500, text };
+  return { status: /Permission denied|ACL not found/.test(text) ? 403 : 500, cause: error };
 }
 
 function setMeta(response: ServerResponse, meta: QueryMeta): void {
@@ -108,7 +137,7 @@ function rendered(
   if (reply.json !== undefined)
     return {
       body: JSON.stringify(reply.json, undefined, pretty ? 4 : undefined) + ending,
-      contentType: json,
+      contentType: reply.contentType ?? json,
     };
   if (reply.rows !== undefined)
     return {

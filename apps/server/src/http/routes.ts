@@ -7,8 +7,9 @@ import type { Agent } from '../agent/agent.ts';
 import type { ForeignConnections } from '../foreign-connections.ts';
 import type { Ask } from '../rpc/ask.ts';
 import { takePlace } from '../snapshot/take-place.ts';
+import { federationView } from '../status/federation-view.ts';
 import { version } from '../version.ts';
-import { federationView, metricsView, type Rooms, selfView } from '../views.ts';
+import { metricsView, type Rooms, selfView } from '../views.ts';
 import { forceLeave } from '../wan-members.ts';
 import { agentRoutes } from './agent.ts';
 import { catalogWriteRoutes } from './catalog-writes.ts';
@@ -61,6 +62,8 @@ export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {
       members: (wanToo) => (wanToo ? wan : lan).members(),
       self: () => selfView(rooms),
       metrics: () => metricsView(rooms),
+      metricsPrefix: config.metricsPrefix,
+      wallMs,
       federation: () => federationView(rooms),
       foreignConnections: () => ({ ...foreign.report(), gossipPort: rooms.transport.stats().home }),
       leave: o.leave,

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { HttpError, type HttpRoute, type HttpServer, openHttp, queryOptions } from './server.ts';
+import { UnansweredError } from '../abroad.ts';
+import { FailedRead, HttpError, type HttpRoute, type HttpServer, openHttp, queryOptions } from './server.ts';
 
 let server: HttpServer | undefined;
 afterEach(async () => {
@@ -49,6 +50,36 @@ test('http: meta becomes headers', async () => {
   expect(headers.get('x-consul-index')).toBe('7');
   expect(headers.get('x-consul-knownleader')).toBe('true');
   expect(headers.get('x-consul-lastcontact')).toBe('0');
+});
+
+test('http: a question another datacenter left unanswered: the original’s text, the hop in a header, and facts for who accepts them', async () => {
+  const url = await open({
+    method: 'GET',
+    path: '/v1/x',
+    handle: () => {
+      const attempts = [{ gateway: { host: '10.0.0.2', port: 8443 }, code: 'connect_refused' }];
+      throw new FailedRead('read', {
+        cause: new UnansweredError(
+          { datacenter: 'dc2', hop: 'local_gateway', attempts },
+          'rpc error: nobody (local_gateway: …)',
+        ),
+      });
+    },
+  });
+  const plain = await fetch(`${url}/v1/x`);
+  expect([plain.status, await plain.text()]).toEqual([500, 'rpc error: nobody (local_gateway: …)']);
+  expect(plain.headers.get('x-fed-hop')).toBe('local_gateway');
+  const problem = await fetch(`${url}/v1/x`, { headers: { accept: 'application/problem+json' } });
+  expect(problem.headers.get('content-type')).toBe('application/problem+json');
+  expect(await problem.json()).toEqual({
+    type: 'about:blank',
+    title: 'Internal Server Error',
+    status: 500,
+    detail: 'rpc error: nobody (local_gateway: …)',
+    datacenter: 'dc2',
+    hop: 'local_gateway',
+    attempts: [{ gateway: '10.0.0.2:8443', code: 'connect_refused' }],
+  });
 });
 
 test('http: HEAD answers with the headers alone', async () => {

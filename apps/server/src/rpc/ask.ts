@@ -58,6 +58,8 @@ export function createAsk(o: AskOptions): Ask {
     // Who comes from abroad has chosen this datacenter himself. Sent on, a question that two servers each believe to be the
     // other's would go round for ever; so one crossing is the limit, and it needs no mark that other programs would drop.
     const from = o.cameFrom?.(context.caller);
+    if (from !== undefined && endpoint.belongs === 'primary')
+      throw new RpcApplicationError(`No path to datacenter: ${notPrimary(o, from)}`);
     if (from !== undefined)
       throw new RpcApplicationError(
         `No path to datacenter: ${method} for ${datacenter} came to ${o.datacenter} from ${from}, and is not sent on a second time`,
@@ -71,6 +73,12 @@ export function createAsk(o: AskOptions): Ask {
     );
   };
 }
+
+/** Between our own servers these words are the protocol: RPC errors have no other field. */
+export const isNotPrimary = (words: string): boolean => words.includes('is not the primary datacenter');
+
+const notPrimary = ({ datacenter, primary }: AskOptions, from: string): string =>
+  `${datacenter} is not the primary datacenter, ${primary} is: set primary_datacenter = "${primary}" in ${from}`;
 
 /** An empty datacenter means ours, as it does for Consul since 1.11. */
 function owner(endpoint: Endpoint, args: Args, o: AskOptions): string {

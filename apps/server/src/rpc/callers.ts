@@ -24,6 +24,8 @@ export interface CallersOptions {
   readonly domain: string;
   /** False: a certificate of the right CA may do everything, as in the original. */
   readonly verify: boolean;
+  /** Somebody was refused: whose record, and as whose server he came. */
+  readonly refused?: (datacenter: string, by: readonly string[], what: string) => void;
 }
 
 export class Callers {
@@ -42,6 +44,7 @@ export class Callers {
     if (!this.#o.verify || caller === undefined) return;
     const own = this.datacentersOf(caller);
     if (own.includes(datacenter.toLowerCase()) || own.includes(this.#o.datacenter)) return;
+    this.#o.refused?.(datacenter, own, what);
     throw new RpcApplicationError(
       `Permission denied: ${what} of ${datacenter} may be written by servers of ${datacenter}, and the caller's certificate ${named(own)}`,
     );
