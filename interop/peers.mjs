@@ -6,7 +6,7 @@
  * Adding a peer is one entry here and a folder of that name with its tests.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, chmodSync, constants, readdirSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -63,9 +63,14 @@ export const peers = {
     }),
   },
   chaos: {
-    what: 'network namespaces, one per datacenter',
-    how: 'run as root on Linux, with the Debian package iproute2, where namespaces may be made',
-    find: () => ({ FED_PEER_IP: namespaces() }),
+    what: 'network namespaces, one per datacenter, and libfaketime',
+    how: 'run as root on Linux, with the Debian packages iproute2 and faketime, where namespaces may be made',
+    find: () => ({
+      FED_PEER_IP: namespaces(),
+      FED_PEER_FAKETIME: falseClock(),
+      // The same faults with Consul on the other side, and for Consul alone; without it those stories are left out.
+      ...(process.env.CONSUL_BIN && { FED_PEER_CONSUL: process.env.CONSUL_BIN }),
+    }),
   },
   'http-clients': {
     what: 'the npm package consul and python-consul',
@@ -101,6 +106,20 @@ function namespaces() {
     run('netns', 'del', name);
   }
   return ip;
+}
+
+/** Path of the library that gives a program another calendar. Debian has it in a folder named after the machine. */
+function falseClock() {
+  const find = () =>
+    ['x86_64-linux-gnu', 'aarch64-linux-gnu']
+      .map((machine) => `/usr/lib/${machine}/faketime/libfaketimeMT.so.1`)
+      .find((path) => existsSync(path));
+  const found = find();
+  if (found) return found;
+  installDebian('faketime', 'faketime', () => find() !== undefined);
+  const installed = find();
+  if (installed) return installed;
+  throw new Missing('apt-get could not install faketime');
 }
 
 /** Path of this Envoy, kept in a folder below the one for temporary files: it is big, and the same for every run. */

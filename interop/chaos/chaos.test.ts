@@ -3,30 +3,31 @@
  * other through gateways only.
  *
  * One federation lives through all stories, one after the other; each begins with everything mended. Names follow the
- * ways in which the original is known to suffer. Skewed clocks are not among them: a network namespace has no clock of its
- * own, and what a clock decides here (the validity of certificates) is tested where certificates are.
+ * ways in which the original is known to suffer. `FED_CHAOS=short` tells those that say most, shorter: a minute and a half.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { until } from '../lib/until.ts';
 import { Figures } from './figures.ts';
-import { answered, failed, Load, longestMs, quantileMs, recoveredMs } from './load.ts';
+import { answered, failed, longestMs, quantileMs, type Read, recoveredMs } from './load.ts';
+import { privateAddress } from './network.ts';
+import { frozenGateway, gatewayAway, oneOfTwoKilled, readMsMax, Stage, silence } from './stories.ts';
 import { type Datacenter, datacenters, World } from './world.ts';
 
+const short = process.env['FED_CHAOS'] === 'short';
 const figures = new Figures();
 let world: World;
+let stage: Stage;
 
-/** Everybody was healthy before; this is how long that may take to be so again, with all checks passing. */
 const mendMs = 60_000;
-/** No read of another datacenter takes longer, answered or not: ten seconds and the way there and back. */
-const readMsMax = 10_500;
 
 beforeAll(async () => {
   world = await World.open();
+  stage = new Stage({ world, figures, mendMs });
 }, 60_000);
 
 afterAll(async () => {
-  await world[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
   console.log(`\n${figures.table()}\n`);
 }, 30_000);
 
@@ -60,152 +61,197 @@ describe('when something fails', () => {
     if (task.result?.state === 'fail') console.error(world.tails());
   });
 
-  test.each([5_000, 20_000])(
+  test.each(short ? [5_000] : [5_000, 20_000])(
     'gateway killed, restarted after %i ms: reads in both directions are back at once',
     { timeout: 120_000 },
-    async (outageMs) => {
-      const story = `gateway away for ${outageMs / 1000} s`;
-      await using there = reader('dc1', 'dc2');
-      await using back = reader('dc2', 'dc1');
-      await using others = reader('dc1', 'dc3');
-      await world.gateway('dc2').kill();
-      const gone = performance.now();
-      await pause(outageMs);
-      world.startGateway('dc2', 0);
-      await until('the gateway listens', 20_000, () => world.isReady('dc2', 0));
-      const ready = performance.now();
-      for (const [what, load] of [
-        ['dc1 reads dc2', there],
-        ['dc2 reads dc1', back],
-      ] as const) {
-        const ms = await until(`${what} again`, 60_000, () => recoveredMs(load.reads, ready));
-        figures.add(story, `${what}, after it is back`, ms, { unit: 'ms', bound: 1_000 });
-        const lost = failed(load.reads).filter(({ began }) => began > gone && began < ready);
-        figures.add(story, `${what}: longest that failed meanwhile`, longestMs(lost), {
+    (outageMs) => gatewayAway(stage, outageMs),
+  );
+
+  test('one of two gateways killed under load: no read fails', { timeout: 120_000 }, () =>
+    oneOfTwoKilled(stage, short ? { calmMs: 1_000, afterMs: 3_000 } : { calmMs: 5_000, afterMs: 8_000 }),
+  );
+
+  test.skipIf(short)(
+    'gateway accepts and never answers: an error in time that names the hop; others feel nothing',
+    { timeout: 120_000 },
+    () => frozenGateway(stage, 25_000),
+  );
+
+  test.skipIf(short)(
+    'black-holed datacenter: local reads and memory do not feel it',
+    { timeout: 180_000 },
+    async () => {
+      const story = 'black-holed datacenter';
+      await using others = stage.reader('dc1', 'dc2', 2);
+      const calm = await quietestP99Ms('dc1');
+      const rss = world.server('dc1').rssMiB();
+      world.network.isolate('dc3');
+      const began = performance.now();
+      await using there = stage.reader('dc1', 'dc3', 8);
+      await using back = stage.reader('dc3', 'dc1', 8);
+      await pause(15_000);
+      const meanwhile = await quietestP99Ms('dc1');
+      await pause(5_000);
+      const rssMore = world.server('dc1').rssMiB() - rss;
+      world.network.heal();
+      const healed = performance.now();
+      await silence(stage, story, { there: [there, 'dc1'], back: [back, 'dc3'] }, began, healed);
+      expect(failed(await others.stop())).toEqual([]);
+      const more = (meanwhile / calm - 1) * 100;
+      figures.add(story, 'p99 of local reads, more than before', more, { unit: '%', bound: 10, fails: 100 });
+      figures.add(story, 'RSS of a server elsewhere, more than before', rssMore, {
+        unit: 'MiB',
+        bound: 50,
+        fails: 50,
+      });
+      figures.add(story, 'dc1 reads dc2: p99 meanwhile', quantileMs(others.reads, 0.99), {
+        unit: 'ms',
+        bound: 100,
+      });
+    },
+  );
+
+  test.skipIf(short)(
+    'one of two gateways black-holed under load: reads find the other',
+    { timeout: 120_000 },
+    async () => {
+      const story = 'one of two gateways black-holed';
+      const load = stage.reader('dc2', 'dc1', 4);
+      await pause(2_000);
+      world.network.swallow(world.site('dc1').gateways[0]?.address ?? '');
+      const began = performance.now();
+      await pause(20_000);
+      const reads = await load.stop();
+      const lost = failed(reads);
+      figures.add(story, `failed of ${reads.length}`, lost.length, { unit: 'reads', bound: 0, fails: 8 });
+      const late = answered(reads).filter((read) => read.began > began);
+      figures.add(story, 'longest that was answered', longestMs(late), { unit: 'ms', bound: 5_000 });
+      figures.add(
+        story,
+        'longest in the last 5 s',
+        longestMs(reads.filter((read) => read.began > began + 15_000)),
+        {
           unit: 'ms',
-          bound: readMsMax,
-          fails: readMsMax,
+          bound: 500,
+        },
+      );
+    },
+  );
+
+  test.skipIf(short)(
+    'own gateway black-holed: the primary is reached past it, and elsewhere the error names it',
+    { timeout: 120_000 },
+    async () => {
+      const story = 'own gateway black-holed';
+      await using past = stage.reader('dc2', 'dc1', 2);
+      await using nowhere = stage.reader('dc2', 'dc3', 2);
+      await using local = stage.reader('dc2', 'dc2', 2);
+      await using others = stage.reader('dc1', 'dc3', 2);
+      world.network.swallowWithin('dc2', privateAddress.gateways[0]);
+      const began = performance.now();
+      await pause(30_000);
+      world.network.heal();
+      const healed = performance.now();
+      const meanwhile = (reads: readonly Read[]) =>
+        reads.filter((read) => read.began >= began && read.began < healed);
+      const lost = failed(meanwhile(past.reads));
+      figures.add(story, 'dc2 reads dc1, past it: failed', lost.length, {
+        unit: 'reads',
+        bound: 0,
+        fails: 4,
+      });
+      figures.add(story, '… longest', longestMs(meanwhile(past.reads)), { unit: 'ms', bound: 5_000 });
+      const settled = meanwhile(past.reads).filter((read) => read.began > began + 15_000);
+      figures.add(story, '… longest after 15 s', longestMs(settled), { unit: 'ms', bound: 500 });
+      const unnamed = failed(meanwhile(nowhere.reads)).filter(
+        ({ error }) => !/our own (gateway|datacenter has)/.test(error ?? ''),
+      );
+      if (unnamed.length > 0) console.error(`${story}: ${unnamed[0]?.error}`);
+      figures.add(story, 'dc2 reads dc3: failed without naming it', unnamed.length, {
+        unit: 'reads',
+        bound: 0,
+        fails: 0,
+      });
+      for (const load of [local, others]) expect(failed(await load.stop())).toEqual([]);
+      await silence(stage, story, { 'dc2 reads dc3': [nowhere, 'dc2'] }, began, healed);
+    },
+  );
+
+  test.skipIf(short)(
+    'clocks that are minutes wrong: everybody still meets everybody, and a change travels',
+    { timeout: 180_000 },
+    async () => {
+      const story = 'clocks 7 min fast and 5 min slow';
+      const skews = { dc2: '+7m', dc3: '-5m' } as const;
+      const skewed = ['dc2', 'dc3'] as const;
+      const restart = async (): Promise<void> => {
+        for (const datacenter of skewed) {
+          await world.gateway(datacenter).kill();
+          await world.server(datacenter).kill();
+        }
+        world.startAll();
+        await until(
+          'they listen',
+          20_000,
+          async () => (await world.isReady('dc2', 0)) && world.isReady('dc3', 0),
+        );
+      };
+      await using others = stage.reader('dc1', 'dc1', 2);
+      for (const datacenter of skewed) world.site(datacenter).skew = skews[datacenter];
+      try {
+        await restart();
+        const ready = performance.now();
+        for (const from of datacenters)
+          for (const of of datacenters)
+            await until(`${from} reads ${of}`, 30_000, () => world.reads(from, of));
+        figures.add(story, 'all read all, after they listen', since(ready), { unit: 'ms', bound: 3_000 });
+        await world.formed(mendMs);
+        figures.add(story, 'all members alive and all gateways passing', since(ready), {
+          unit: 'ms',
+          bound: 20_000,
         });
-        expect(lost.map(({ error }) => error).filter((error) => !/gateway/.test(error ?? ''))).toEqual([]);
+        const loads = [
+          stage.reader('dc2', 'dc3', 2),
+          stage.reader('dc3', 'dc2', 2),
+          stage.reader('dc3', 'dc1', 2),
+        ];
+        await pause(10_000);
+        const reads = (await Promise.all(loads.map((load) => load.stop()))).flat();
+        figures.add(story, 'failed in 10 s', failed(reads).length, { unit: 'reads', bound: 0, fails: 0 });
+        // The records of the slow one are older by the calendar than those they replace.
+        await world.gateway('dc3').kill();
+        const gone = performance.now();
+        await until(
+          'dc2 knows that it is gone',
+          60_000,
+          async () => (await world.passingGateways('dc2', 'dc3')) === 0,
+        );
+        figures.add(story, 'a gateway of the slow one fails: known in the fast one', since(gone), {
+          unit: 'ms',
+          bound: 15_000, // a health check every 10 s finds it
+        });
+      } finally {
+        for (const datacenter of skewed) world.site(datacenter).skew = undefined;
       }
+      await restart();
+      const ready = performance.now();
+      await world.formed(mendMs);
+      figures.add(story, 'with right clocks again: all alive and passing', since(ready), {
+        unit: 'ms',
+        bound: 20_000,
+      });
       expect(failed(await others.stop())).toEqual([]);
     },
   );
 
-  test('one of two gateways killed under load: no read fails', { timeout: 120_000 }, async () => {
-    const story = 'one of two gateways killed';
-    const ways = [
-      ['dc2', 'dc1'],
-      ['dc3', 'dc1'],
-      ['dc1', 'dc2'],
-    ] as const;
-    const calm = await Promise.all(ways.map(([from, of]) => readFor(from, of, 5_000)));
-    for (const [at, which] of [0, 1].entries()) {
-      await world.mend(mendMs);
-      const loads = ways.map(([from, of]) => reader(from, of, 4));
-      await pause(2_000);
-      await world.gateway('dc1', which).kill();
-      await pause(8_000);
-      for (const [way, load] of loads.entries()) {
-        const reads = await load.stop();
-        const [from, of] = ways[way] as (typeof ways)[number];
-        const lost = failed(reads);
-        if (lost.length > 0) console.error(`${from} reads ${of}: ${lost.length} failed: ${lost[0]?.error}`);
-        figures.add(story, `gateway ${at}, ${from} reads ${of}: failed of ${reads.length}`, lost.length, {
-          unit: 'reads',
-          bound: 0,
-          fails: 0,
-        });
-        figures.add(
-          story,
-          `gateway ${at}, ${from} reads ${of}: p99 more than before`,
-          quantileMs(reads, 0.99) - quantileMs(calm[way] ?? [], 0.99),
-          { unit: 'ms', bound: 500 },
-        );
-      }
-    }
-  });
-
-  test('gateway accepts and never answers: an error in time that names the hop; others feel nothing', {
-    timeout: 120_000,
-  }, async () => {
-    const story = 'frozen gateway';
-    await using there = reader('dc1', 'dc2', 2);
-    await using back = reader('dc2', 'dc1', 2);
-    await using others = reader('dc1', 'dc3', 2);
-    await using local = reader('dc2', 'dc2', 2);
-    world.gateway('dc2').freeze();
-    const began = performance.now();
-    await pause(25_000);
-    world.gateway('dc2').thaw();
-    const thawed = performance.now();
-    await silence(story, [there, back], began, thawed);
-    for (const load of [others, local]) expect(failed(await load.stop())).toEqual([]);
-    figures.add(story, 'dc1 reads dc3: p99 meanwhile', quantileMs(others.reads, 0.99), {
-      unit: 'ms',
-      bound: 100,
-    });
-  });
-
-  test('black-holed datacenter: local reads and memory do not feel it', { timeout: 180_000 }, async () => {
-    const story = 'black-holed datacenter';
-    await using others = reader('dc1', 'dc2', 2);
-    const calm = await quietestP99Ms('dc1');
-    const rss = world.server('dc1').rssMiB();
-    world.network.isolate('dc3');
-    const began = performance.now();
-    await using there = reader('dc1', 'dc3', 8);
-    await using back = reader('dc3', 'dc1', 8);
-    await pause(15_000);
-    const meanwhile = await quietestP99Ms('dc1');
-    await pause(5_000);
-    const rssMore = world.server('dc1').rssMiB() - rss;
-    world.network.heal();
-    const healed = performance.now();
-    await silence(story, [there, back], began, healed);
-    expect(failed(await others.stop())).toEqual([]);
-    const more = (meanwhile / calm - 1) * 100;
-    figures.add(story, 'p99 of local reads, more than before', more, { unit: '%', bound: 10, fails: 100 });
-    figures.add(story, 'RSS of a server elsewhere, more than before', rssMore, {
-      unit: 'MiB',
-      bound: 50,
-      fails: 50,
-    });
-    figures.add(story, 'dc1 reads dc2: p99 meanwhile', quantileMs(others.reads, 0.99), {
-      unit: 'ms',
-      bound: 100,
-    });
-  });
-
-  test('one of two gateways black-holed under load: reads find the other', { timeout: 120_000 }, async () => {
-    const story = 'one of two gateways black-holed';
-    const load = reader('dc2', 'dc1', 4);
-    await pause(2_000);
-    world.network.swallow(world.site('dc1').gateways[0]?.address ?? '');
-    const began = performance.now();
-    await pause(20_000);
-    const reads = await load.stop();
-    const lost = failed(reads);
-    figures.add(story, `failed of ${reads.length}`, lost.length, { unit: 'reads', bound: 0, fails: 8 });
-    const late = answered(reads).filter((read) => read.began > began);
-    figures.add(story, 'longest that was answered', longestMs(late), { unit: 'ms', bound: 5_000 });
-    figures.add(
-      story,
-      'longest in the last 5 s',
-      longestMs(reads.filter((read) => read.began > began + 15_000)),
-      {
-        unit: 'ms',
-        bound: 500,
-      },
-    );
-  });
-
-  test.each([
-    ['the file of primary_gateways tells', true],
-    ['nobody tells: the news travels over the direction that works', false],
-  ])('all primary gateways replaced by new addresses; %s', { timeout: 120_000 }, async (how, tells) => {
+  test.each(
+    [
+      ['the file of primary_gateways tells', true],
+      ['nobody tells: the news travels over the direction that works', false],
+    ].slice(0, short ? 1 : 2) as [string, boolean][],
+  )('all primary gateways replaced by new addresses; %s', { timeout: 120_000 }, async (how, tells) => {
     const story = `primary gateways moved; ${tells ? 'file' : 'no file'}`;
-    const loads = (['dc2', 'dc3'] as const).map((from) => [from, reader(from, 'dc1')] as const);
+    const loads = (['dc2', 'dc3'] as const).map((from) => [from, stage.reader(from, 'dc1')] as const);
     const { gateways } = world.site('dc1');
     await Promise.all(gateways.map(({ program }) => program?.kill()));
     for (const [which, gateway] of gateways.entries()) {
@@ -238,64 +284,79 @@ describe('when something fails', () => {
     }
   });
 
-  test('primary down for a minute: secondaries keep reading each other, and find it when it is back', {
-    timeout: 180_000,
-  }, async () => {
-    const story = 'primary down for 60 s';
-    await using there = reader('dc2', 'dc3', 2);
-    await using back = reader('dc3', 'dc2', 2);
-    await using lost = reader('dc2', 'dc1');
-    await Promise.all(
-      [world.server('dc1'), world.gateway('dc1', 0), world.gateway('dc1', 1)].map((p) => p.kill()),
-    );
-    await pause(60_000);
-    world.startAll();
-    await until('it listens', 20_000, () => world.isReady('dc1', 0));
-    const ready = performance.now();
-    const ms = await until('dc2 reads dc1 again', 60_000, () => recoveredMs(lost.reads, ready));
-    figures.add(story, 'dc2 reads dc1, after it is back', ms, { unit: 'ms', bound: 5_000 });
-    await until('dc1 reads dc3 again', 60_000, () => world.reads('dc1', 'dc3'));
-    figures.add(story, 'dc1 reads dc3, after it is back', since(ready), { unit: 'ms', bound: 5_000 });
-    const all = [...(await there.stop()), ...(await back.stop())];
-    figures.add(story, `secondaries: failed of ${all.length}`, failed(all).length, {
-      unit: 'reads',
-      bound: 0,
-      fails: 0,
-    });
-    figures.add(story, 'secondaries: p99', quantileMs(all, 0.99), { unit: 'ms', bound: 100 });
-    const errors = failed(await lost.stop());
-    figures.add(story, 'dc2 reads dc1 meanwhile: longest that failed', longestMs(errors), {
-      unit: 'ms',
-      bound: readMsMax,
-      fails: readMsMax,
-    });
-  });
+  test.skipIf(short)(
+    'primary down for two minutes: secondaries keep reading each other, and find it when it is back',
+    { timeout: 300_000 },
+    async () => {
+      const story = 'primary down for 120 s';
+      await using there = stage.reader('dc2', 'dc3', 2);
+      await using back = stage.reader('dc3', 'dc2', 2);
+      await using lost = stage.reader('dc2', 'dc1');
+      await Promise.all(
+        [world.server('dc1'), world.gateway('dc1', 0), world.gateway('dc1', 1)].map((p) => p.kill()),
+      );
+      const gone = performance.now();
+      figures.add(story, 'dc2 and dc3 know that it failed', await knownToHaveFailed('dc1', gone), {
+        unit: 'ms',
+        bound: failedMs,
+      });
+      await pause(Math.max(0, gone + 120_000 - performance.now()));
+      world.startAll();
+      await until('it listens', 20_000, () => world.isReady('dc1', 0));
+      const ready = performance.now();
+      figures.add(story, 'dc2 reads dc1, after it is back', await stage.recovery(lost, ready), {
+        unit: 'ms',
+        bound: 5_000,
+      });
+      await until('dc1 reads dc3 again', 60_000, () => world.reads('dc1', 'dc3'));
+      figures.add(story, 'dc1 reads dc3, after it is back', since(ready), { unit: 'ms', bound: 5_000 });
+      const all = [...(await there.stop()), ...(await back.stop())];
+      figures.add(story, 'secondaries: failed', failed(all).length, { unit: 'reads', bound: 0, fails: 0 });
+      figures.add(story, 'secondaries: p99', quantileMs(all, 0.99), { unit: 'ms', bound: 100 });
+      const errors = failed(await lost.stop());
+      figures.add(story, 'dc2 reads dc1 meanwhile: longest that failed', longestMs(errors), {
+        unit: 'ms',
+        bound: readMsMax,
+        fails: readMsMax,
+      });
+    },
+  );
 
-  test('asymmetric partition: one direction lost between two; the third reads both', {
-    timeout: 120_000,
-  }, async () => {
-    const story = 'one direction lost';
-    await using there = reader('dc2', 'dc1', 2);
-    await using back = reader('dc1', 'dc2', 2);
-    await using third = reader('dc3', 'dc1', 2);
-    await using fourth = reader('dc3', 'dc2', 2);
-    world.network.cut('dc2', 'dc1');
-    const began = performance.now();
-    await pause(25_000);
-    world.network.heal();
-    const healed = performance.now();
-    await silence(story, [there, back], began, healed);
-    for (const load of [third, fourth]) expect(failed(await load.stop())).toEqual([]);
-  });
+  test.skipIf(short)(
+    'asymmetric partition: one direction lost between two; the third reads both',
+    {
+      timeout: 120_000,
+    },
+    async () => {
+      const story = 'one direction lost';
+      await using there = stage.reader('dc2', 'dc1', 2);
+      await using back = stage.reader('dc1', 'dc2', 2);
+      await using third = stage.reader('dc3', 'dc1', 2);
+      await using fourth = stage.reader('dc3', 'dc2', 2);
+      world.network.cut('dc2', 'dc1');
+      const began = performance.now();
+      await pause(25_000);
+      world.network.heal();
+      const healed = performance.now();
+      await silence(stage, story, { there: [there, 'dc2'], back: [back, 'dc1'] }, began, healed);
+      for (const load of [third, fourth]) expect(failed(await load.stop())).toEqual([]);
+    },
+  );
 
   test('server killed -9: an error that names the hop, and reads when it is back', {
     timeout: 120_000,
   }, async () => {
     const story = 'server killed -9';
-    await using there = reader('dc1', 'dc2');
+    await using there = stage.reader('dc1', 'dc2');
     await world.server('dc2').kill();
     const began = performance.now();
-    await pause(10_000);
+    if (short) await pause(5_000);
+    // Its gateway lives, takes every connection and closes it: Consul sees no failure in that, and calls it alive for ever.
+    else
+      figures.add(story, 'dc1 and dc3 know that it failed', await knownToHaveFailed('dc2', began), {
+        unit: 'ms',
+        bound: failedMs,
+      });
     world.startServer('dc2');
     await until('it answers', 20_000, () => world.reads('dc2', 'dc2'));
     const ready = performance.now();
@@ -322,46 +383,24 @@ let movedTo = 3;
 
 const since = (when: number): number => performance.now() - when;
 
-const reader = (from: Datacenter, of: Datacenter, readers = 1): Load =>
-  new Load(() => world.reads(from, of), readers);
+/** A probe that fails (5 s and 3 s), and the time a suspect has to object (up to 30 s): from there on others may know. */
+const failedMs = 40_000;
+
+/** How long after `gone` all others call the server of `of` failed. */
+async function knownToHaveFailed(of: Datacenter, gone: number): Promise<number> {
+  const others = datacenters.filter((from) => from !== of);
+  return await stage.within(async () => {
+    for (const from of others) if ((await world.status(from, of)) !== 4) return undefined;
+    return performance.now() - gone;
+  });
+}
 
 /** Of local reads; the best of five spells, because other programs of this machine come and go, and what we look for stays. */
 async function quietestP99Ms(datacenter: Datacenter): Promise<number> {
   let quietest = Number.POSITIVE_INFINITY;
-  for (let spell = 0; spell < 5; spell++)
-    quietest = Math.min(quietest, quantileMs(await readFor(datacenter, datacenter, 3_000, 4), 0.99));
-  return quietest;
-}
-
-async function readFor(from: Datacenter, of: Datacenter, ms: number, readers = 1) {
-  const load = reader(from, of, readers);
-  await pause(ms);
-  return await load.stop();
-}
-
-/** Reads over a way that was silent from `began` to `ended`: each failed in time and named the hop; then they came back. */
-async function silence(story: string, loads: readonly Load[], began: number, ended: number): Promise<void> {
-  for (const [at, load] of loads.entries()) {
-    const way = at === 0 ? 'there' : 'back';
-    const ms = await until(`${story}: ${way}, reads again`, 60_000, () => recoveredMs(load.reads, ended));
-    figures.add(story, `${way}: reads again, after it is over`, ms, { unit: 'ms', bound: 5_000 });
-    const lost = failed(load.reads).filter((read) => read.began >= began && read.began < ended);
-    figures.add(story, `${way}: longest of ${lost.length} failed`, longestMs(lost), {
-      unit: 'ms',
-      bound: readMsMax,
-      fails: readMsMax,
-    });
-    const nameless = lost.filter(({ error }) => !/gateway|server .* silent/.test(error ?? ''));
-    figures.add(story, `${way}: failed without naming a hop`, nameless.length, {
-      unit: 'reads',
-      bound: 0,
-      fails: 0,
-    });
-    if (nameless.length > 0) console.error(`${story}: ${way}: ${nameless[0]?.error}`);
+  for (let spell = 0; spell < 5; spell++) {
+    const reads = await stage.readFor(datacenter, datacenter, 3_000, 4);
+    quietest = Math.min(quietest, quantileMs(reads, 0.99));
   }
-  await world.formed(mendMs);
-  figures.add(story, 'all members alive and all gateways passing again', since(ended), {
-    unit: 'ms',
-    bound: 15_000,
-  });
+  return quietest;
 }

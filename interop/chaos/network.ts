@@ -30,6 +30,7 @@ export class Network implements Disposable {
   readonly #sites: readonly string[];
   readonly #last = (): void => this[Symbol.dispose]();
   readonly #cuts = new Map<string, number>();
+  readonly #holes = new Map<string, string>();
   #nextCut = 1000;
 
   /** @param sites names of the datacenters; the first has number 1. */
@@ -87,6 +88,31 @@ export class Network implements Disposable {
     this.#cuts.set(`to ${address}`, preference);
   }
 
+  /**
+   * From now on what is sent to a private address within its own datacenter is lost without a word. The rules that cut
+   * others off would answer a sender of the same namespace, so the address moves behind a link that swallows everything.
+   */
+  swallowWithin(site: string, address: string): void {
+    // What leaves by one end is for a neighbour that the other end is not.
+    this.#in(site, 'link', 'add', 'hole0', 'type', 'veth', 'peer', 'name', 'hole1');
+    for (const end of ['hole0', 'hole1']) this.#in(site, 'link', 'set', end, 'up');
+    this.#in(
+      site,
+      'neigh',
+      'add',
+      address,
+      'lladdr',
+      '02:00:00:00:00:01',
+      'dev',
+      'hole0',
+      'nud',
+      'permanent',
+    );
+    this.own(site, address, false);
+    this.#in(site, 'route', 'add', `${address}/32`, 'dev', 'hole0');
+    this.#holes.set(site, address);
+  }
+
   /** Nothing gets into this datacenter or out of it. */
   isolate(site: string): void {
     for (const other of this.#sites) {
@@ -101,6 +127,11 @@ export class Network implements Disposable {
     for (const preference of this.#cuts.values())
       this.#in('world', 'rule', 'del', 'pref', String(preference));
     this.#cuts.clear();
+    for (const [site, address] of this.#holes) {
+      this.#in(site, 'link', 'del', 'hole0'); // with its route
+      this.own(site, address, true);
+    }
+    this.#holes.clear();
   }
 
   /** Programs in it must have ended: a namespace lives on while somebody is in it. */

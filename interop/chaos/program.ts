@@ -19,11 +19,19 @@ export class Program implements AsyncDisposable {
   readonly exited: Promise<number | string>;
   readonly #child: ChildProcess;
 
-  constructor(name: string, command: readonly string[], logFile: string) {
+  constructor(
+    name: string,
+    command: readonly string[],
+    logFile: string,
+    env: Readonly<Record<string, string>> = {},
+  ) {
     this.name = name;
     this.logFile = logFile;
     const log = openSync(logFile, 'a');
-    this.#child = spawn(command[0] as string, command.slice(1), { stdio: ['ignore', log, log] });
+    this.#child = spawn(command[0] as string, command.slice(1), {
+      stdio: ['ignore', log, log],
+      env: { ...process.env, ...env },
+    });
     closeSync(log);
     alive.add(this.#child);
     this.exited = new Promise((resolve) => {

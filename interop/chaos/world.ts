@@ -2,14 +2,16 @@
  * world.ts: a federation whose datacenters can reach each other's gateways and nothing else.
  *
  * dc1 is the primary and has two gateways; the others have one. All servers have one private address, all are called n1
- * within their datacenter, and a secondary knows of the world outside what a file tells it.
- * Lives here: certificates, configuration, starting and asking. Must not live here: expectations (chaos.test.ts).
+ * within their datacenter, and a secondary knows of the world outside what a file tells it. A server may be Consul's, which
+ * reads no file: it is told the primary's gateways once. The gateways are always ours.
+ * Lives here: certificates, configuration, starting and asking. Must not live here: expectations (stories.ts).
  */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fedCli, gatewayCli } from '@fed/tooling/federation';
+import { program } from '../lib/peers.ts';
 import { TempFolder } from '../lib/temp-folder.ts';
 import { until } from '../lib/until.ts';
 import { Network, privateAddress } from './network.ts';
@@ -23,7 +25,12 @@ export const datacenters = ['dc1', 'dc2', 'dc3'] as const;
 export type Datacenter = (typeof datacenters)[number];
 export const primary = 'dc1';
 
-const ports = { http: 8500, gateway: 8443, admin: 19_000 } as const;
+/** Whose server a datacenter runs. */
+export type Kind = 'ours' | 'consul';
+export type Kinds = Readonly<Record<Datacenter, Kind>>;
+export const allOurs: Kinds = { dc1: 'ours', dc2: 'ours', dc3: 'ours' };
+
+const ports = { http: 8500, grpc: 8502, gateway: 8443, admin: 19_000 } as const;
 /** An answer that takes longer than this is none: well beyond every budget of ours. */
 const answerMs = 20_000;
 
@@ -35,13 +42,17 @@ interface Gateway {
 
 interface Site {
   readonly folder: string;
+  readonly kind: Kind;
   readonly gateways: readonly Gateway[];
   server: Program | undefined;
+  /** By how much the clock of its programs is wrong, as libfaketime writes it; for those started from now on. */
+  skew: string | undefined;
 }
 
-interface FederationRow {
-  readonly servers: readonly { readonly name: string; readonly alive: boolean }[];
-  readonly route: { readonly text: string } | null;
+interface Member {
+  readonly Name: string;
+  /** 1 alive, 2 leaving, 3 left, 4 failed. */
+  readonly Status: number;
 }
 
 export class World implements AsyncDisposable {
@@ -50,14 +61,16 @@ export class World implements AsyncDisposable {
   readonly #folder: TempFolder;
   readonly #doors: string;
 
-  private constructor(network: Network, folder: TempFolder) {
+  private constructor(network: Network, folder: TempFolder, kinds: Kinds) {
     this.network = network;
     this.#folder = folder;
     this.#doors = join(folder.path, 'primary-gateways');
     const tls = join(folder.path, 'tls');
     mkdirSync(tls);
+    // Made yesterday, so that they are valid already where clocks are slow.
+    const env = { ...process.env, ...falseClock('-1d') };
     const fed = (...args: string[]): void =>
-      void execFileSync(process.execPath, [serverProgram, ...args], { cwd: tls, stdio: 'ignore' });
+      void execFileSync(process.execPath, [serverProgram, ...args], { cwd: tls, stdio: 'ignore', env });
     fed('tls', 'ca', 'create');
     const gossipKey = randomBytes(32).toString('base64');
     this.#sites = new Map(
@@ -65,22 +78,24 @@ export class World implements AsyncDisposable {
         fed('tls', 'cert', 'create', '--server', '--dc', datacenter, '--node', 'n1');
         const site = join(folder.path, datacenter);
         mkdirSync(site);
-        writeFileSync(join(site, 'server.json'), JSON.stringify(this.#config(datacenter, tls, gossipKey)));
+        const kind = kinds[datacenter];
         const gateways = Array.from({ length: datacenter === primary ? 2 : 1 }, (_, at) => ({
           address: network.publicAddress(datacenter, at + 1),
           program: undefined,
         }));
         for (const { address } of gateways) network.own(datacenter, address, true);
-        return [datacenter, { folder: site, gateways, server: undefined }];
+        return [datacenter, { folder: site, kind, gateways, server: undefined, skew: undefined }];
       }),
     );
+    for (const [datacenter, { folder }] of this.#sites)
+      writeFileSync(join(folder, 'server.json'), JSON.stringify(this.#config(datacenter, tls, gossipKey)));
     this.tellDoors();
   }
 
-  static async open(): Promise<World> {
+  static async open(kinds: Kinds = allOurs): Promise<World> {
     const network = new Network(datacenters);
     try {
-      return new World(network, await TempFolder.open());
+      return new World(network, await TempFolder.open(), kinds);
     } catch (cause) {
       network[Symbol.dispose]();
       throw cause;
@@ -100,21 +115,25 @@ export class World implements AsyncDisposable {
 
   startServer(datacenter: Datacenter): void {
     const site = this.site(datacenter);
-    site.server = this.#start(datacenter, 'server', [
-      serverProgram,
+    const file = join(site.folder, 'server.json');
+    site.server = this.#start(
+      datacenter,
       'server',
-      '--config',
-      join(site.folder, 'server.json'),
-    ]);
+      site.kind === 'ours'
+        ? [process.execPath, serverProgram, 'server', '--config', file]
+        : [program('FED_PEER_CONSUL'), 'agent', `-config-file=${file}`],
+    );
   }
 
   startGateway(datacenter: Datacenter, which: number): void {
     const gateway = this.#gateway(datacenter, which);
     const control = this.network.controlAddress(datacenter);
     gateway.program = this.#start(datacenter, `gateway${which}`, [
+      process.execPath,
       gatewayProgram,
       '--expose-servers',
       ...['--http-addr', `http://${control}:${ports.http}`],
+      ...['--grpc-addr', `${control}:${ports.grpc}`],
       ...['--proxy-id', `gateway${which}`],
       ...['--address', `${privateAddress.gateways[which]}:${ports.gateway}`],
       ...['--wan-address', `${gateway.address}:${ports.gateway}`],
@@ -140,13 +159,18 @@ export class World implements AsyncDisposable {
     await this.formed(timeoutMs);
   }
 
+  /** Everything ends and begins again, with what it has on disk. */
+  async restartAll(): Promise<void> {
+    await Promise.all(this.programs().map((program) => program[Symbol.asyncDispose]()));
+    this.startAll();
+  }
+
   /** Everybody sees everybody alive and all gateways passing, and reads everybody's catalog. */
   async formed(timeoutMs: number): Promise<void> {
     await until('the federation has formed', timeoutMs, async () => {
       for (const from of datacenters) {
-        const rows = await this.federation(from);
         for (const of of datacenters) {
-          if (of !== from && rows[of]?.servers.every(({ alive }) => alive) !== true) return false;
+          if ((await this.status(from, of)) !== 1) return false;
           if ((await this.passingGateways(from, of)) !== this.site(of).gateways.length) return false;
           if (!(await this.reads(from, of))) return false;
         }
@@ -155,8 +179,10 @@ export class World implements AsyncDisposable {
     });
   }
 
-  async federation(from: Datacenter): Promise<Readonly<Record<string, FederationRow>>> {
-    return await this.get(from, '/v1/agent/federation');
+  /** What the gossip of `from` says of the server of `of`: 1 alive, 4 failed. */
+  async status(from: Datacenter, of: Datacenter): Promise<number | undefined> {
+    const members = await this.get<readonly Member[]>(from, '/v1/agent/members?wan=1');
+    return members.find(({ Name }) => Name === `n1.${of}`)?.Status;
   }
 
   /** Gateways of `of` that `from` knows to be well. */
@@ -223,10 +249,11 @@ export class World implements AsyncDisposable {
     return this.site(datacenter).gateways[which] as Gateway;
   }
 
-  #start(datacenter: Datacenter, name: string, args: readonly string[]): Program {
-    const command = [...this.network.within(datacenter), process.execPath, ...args];
-    const logFile = join(this.site(datacenter).folder, `${name}.log`);
-    return new Program(`${datacenter} ${name}`, command, logFile);
+  #start(datacenter: Datacenter, name: string, command: readonly string[]): Program {
+    const { folder, skew } = this.site(datacenter);
+    const env = skew === undefined ? {} : falseClock(skew);
+    const within = [...this.network.within(datacenter), ...command];
+    return new Program(`${datacenter} ${name}`, within, join(folder, `${name}.log`), env);
   }
 
   #config(datacenter: Datacenter, tls: string, gossipKey: string): object {
@@ -247,9 +274,26 @@ export class World implements AsyncDisposable {
       verify_outgoing: true,
       verify_server_hostname: true,
       connect: { enabled: true, enable_mesh_gateway_wan_federation: true },
-      ...(datacenter === primary
-        ? {}
-        : { primary_gateways: [`file:${this.#doors}`], primary_gateways_interval: '1s' }),
+      ...(datacenter === primary ? {} : this.#primaryGateways(datacenter)),
+      ...(this.site(datacenter).kind === 'consul' && {
+        disable_update_check: true,
+        ports: { grpc: ports.grpc, dns: -1, grpc_tls: -1 },
+      }),
     };
   }
+
+  #primaryGateways(datacenter: Datacenter): object {
+    return this.site(datacenter).kind === 'ours'
+      ? { primary_gateways: [`file:${this.#doors}`], primary_gateways_interval: '1s' }
+      : { primary_gateways: this.site(primary).gateways.map(({ address }) => `${address}:${ports.gateway}`) };
+  }
+}
+
+/** For a program's environment: its calendar is wrong, its monotonic clock is not. */
+function falseClock(skew: string): Readonly<Record<string, string>> {
+  return {
+    LD_PRELOAD: program('FED_PEER_FAKETIME'),
+    FAKETIME: skew,
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+  };
 }
