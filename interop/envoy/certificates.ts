@@ -6,7 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, connect as connectTcp, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { fedCli } from '@fed/tooling/federation';
@@ -74,10 +74,12 @@ export class Visitor implements Disposable {
     this.name = name;
   }
 
-  /** Rejects when nobody answers. */
-  static async open(port: number, servername: string, ca: string): Promise<Visitor> {
+  /** Rejects when nobody answers. `first`: said before TLS begins. */
+  static async open(port: number, servername: string, ca: string, first?: Buffer): Promise<Visitor> {
     // Service certificates name a service by URI; here only the chain is of interest, and that TLS is end to end.
-    const tls = connect({ host: '127.0.0.1', port, servername, ca, checkServerIdentity: () => undefined });
+    const socket = connectTcp({ host: '127.0.0.1', port });
+    if (first !== undefined) socket.write(first);
+    const tls = connect({ socket, servername, ca, checkServerIdentity: () => undefined });
     const name = await new Promise<string>((resolve, reject) => {
       tls.once('error', reject);
       tls.once('close', () => reject(new Error(`closed: nobody answers as ${servername}`)));

@@ -141,6 +141,30 @@ function handFedStories({ variable, version }: Release): void {
     expect(responses, 'one response: the endpoints that changed').toBe(1);
   });
 
+  test.each(['envoy', 'embedded'] as const)(
+    'behind a load balancer (%s): both versions of the PROXY protocol, and clients without; it is seen no further on',
+    async (dataPlane) => {
+      await using s = await Scene.open(variable, { dc1: dataPlane, dc2: 'embedded' });
+      const { dc1, ports, pem } = s;
+      const world = worldOf('dc1', ports);
+      const proxy = { Config: { envoy_gateway_proxy_protocol: true } };
+      dc1.tell({ ...world, gateway: { ...world.gateway, Proxy: proxy } });
+      const block = Buffer.from(
+        '0d0a0d0a000d0a515549540a2111000ccb007109c000020b dc0401bb'.replace(' ', ''),
+        'hex',
+      );
+      const line = Buffer.from('PROXY TCP4 203.0.113.9 192.0.2.11 56324 443\r\n');
+      for (const header of [line, block])
+        await until('a client behind the balancer is served', newsMs, async () => {
+          using visitor = await Visitor.open(ports.gateway.dc1, serverSni, pem.ca, header);
+          return (await visitor.echo('end to end')) === 'end to end' && visitor.name === 'n1';
+        });
+      using without = await s.visit(serverSni);
+      expect(without.name).toBe('n1');
+      expect(dc1.refusals).toEqual([]);
+    },
+  );
+
   test('xDS over TLS: by the server’s certificate Envoy is configured; by another name it is not', async () => {
     await using folder = await TempFolder.open();
     const pem = certificateOf(folder.path, 'dc2', 'n1');

@@ -45,6 +45,10 @@ export function parseCommandLine(argv: readonly string[], o: CommandLineOptions 
       'listen here instead; may be repeated',
       (value: string, before: readonly string[] = []): readonly string[] => [...before, value],
     )
+    .option(
+      '--proxy-protocol',
+      'a load balancer in front says with the PROXY protocol for whom it connects (clients without it are served, too)',
+    )
     .option('--http-addr <host:port>', 'HTTP API of the agent (default: $CONSUL_HTTP_ADDR or 127.0.0.1:8500)')
     .option(
       '--grpc-addr <host:port>',

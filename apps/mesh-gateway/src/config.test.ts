@@ -13,6 +13,7 @@ describe('command line', () => {
       register: true,
       exposeServers: false,
       bindAddresses: [],
+      proxyProtocol: false,
       httpUrl: 'http://127.0.0.1:8500',
       adminBind: { host: '127.0.0.1', port: 19_000 },
       dataPlane: 'embedded',
@@ -29,7 +30,7 @@ describe('command line', () => {
   test('every flag', () => {
     const args =
       '--expose-servers --http-addr 10.0.0.1:8500 --address 127.0.0.1:8443 --wan-address gw.example.com:443 ' +
-      '--bind-address all=0.0.0.0:8443 --bind-address six=[::1]:0 --service edge --proxy-id edge-1 --node-name n1 ' +
+      '--bind-address all=0.0.0.0:8443 --bind-address six=[::1]:0 --proxy-protocol --service edge --proxy-id edge-1 --node-name n1 ' +
       '--grpc-addr http://10.0.0.1:8502/ --token t --admin-bind 127.0.0.1:0 --data-plane envoy ' +
       '--envoy-binary /opt/envoy --ignore-envoy-compatibility ' +
       '--deregister-after-critical 1h30m --deregister-on-exit --drain-time 1m0.5s --log-level debug -- --concurrency 1';
@@ -45,6 +46,7 @@ describe('command line', () => {
         { name: 'all', host: '0.0.0.0', port: 8_443 },
         { name: 'six', host: '::1', port: 0 },
       ],
+      proxyProtocol: true,
       httpUrl: 'http://10.0.0.1:8500',
       grpc: { target: '10.0.0.1:8502', tls: false },
       token: 't',
@@ -142,6 +144,7 @@ describe('command line', () => {
     ['--bootstrap-only --data-plane embedded', 'needs_envoy', '--bootstrap-only'],
     ['-- --concurrency 1', 'needs_envoy', '--data-plane envoy'],
     ['--gateway terminating', 'kind_unsupported', '--gateway'],
+    ['--proxy-protocol --no-register', 'proxy_protocol_needs_registration', 'envoy_gateway_proxy_protocol'],
     ['--expose-servers --no-register', 'expose_needs_registration', '--no-register'],
     ['--log-level loud', 'log_level_unknown', '--log-level'],
   ])('%s: %s, naming the flag or the remedy', (args, code, words) => {

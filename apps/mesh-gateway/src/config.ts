@@ -20,6 +20,7 @@ export interface Flags {
   readonly address?: string;
   readonly wanAddress?: string;
   readonly bindAddress?: readonly string[];
+  readonly proxyProtocol?: boolean;
   readonly httpAddr?: string;
   readonly grpcAddr?: string;
   readonly grpcCaFile?: string;
@@ -57,6 +58,8 @@ export interface GatewayConfig {
   readonly address?: HostPort;
   readonly wanAddress?: HostPort;
   readonly bindAddresses: readonly BindAddress[];
+  /** Load balancers in front say for whom they connect. */
+  readonly proxyProtocol: boolean;
   /** Where the agent's HTTP API is. */
   readonly httpUrl: string;
   /** Where its xDS is; absent: ask the agent. */
@@ -98,6 +101,7 @@ export class UsageError extends Error {
     | 'data_plane_unsupported'
     | 'needs_envoy'
     | 'expose_needs_registration'
+    | 'proxy_protocol_needs_registration'
     | 'address_malformed'
     | 'address_needs_port'
     | 'address_not_bindable'
@@ -155,6 +159,13 @@ export function readConfig(flags: Flags, env: Readonly<Record<string, string | u
       'is a mark in the registration: leave --no-register out',
     );
   }
+  if (flags.proxyProtocol && flags.register === false) {
+    throw new UsageError(
+      'proxy_protocol_needs_registration',
+      'proxy-protocol',
+      'is part of the registration: leave --no-register out, or register envoy_gateway_proxy_protocol = true in its proxy config',
+    );
+  }
   const service = flags.service || 'mesh-gateway';
   const logLevel = flags.logLevel || 'info';
   if (!logLevels.has(logLevel)) {
@@ -180,6 +191,7 @@ export function readConfig(flags: Flags, env: Readonly<Record<string, string | u
     ...(flags.address && { address: parseAddress('address', flags.address) }),
     ...(flags.wanAddress && { wanAddress: parseAddress('wan-address', flags.wanAddress) }),
     bindAddresses: (flags.bindAddress ?? []).map(parseBindAddress),
+    proxyProtocol: flags.proxyProtocol ?? false,
     httpUrl: httpUrl(flags.httpAddr || env['CONSUL_HTTP_ADDR'] || '127.0.0.1:8500'),
     ...(grpcAddr && { grpc: grpcAddress(grpcAddr, Boolean(grpcCaFile || grpcCaPath)) }),
     ...(grpcCaFile && { grpcCaFile }),

@@ -29,6 +29,7 @@ const levelOf: Readonly<Record<Outcome, 'warn' | 'info' | 'debug' | undefined>> 
   left_early: undefined,
   hello_timeout: 'info',
   hello_crowded_out: 'warn',
+  no_proxy_header: 'info',
   not_tls: 'info',
   hello_invalid: 'info',
   hello_too_large: 'info',

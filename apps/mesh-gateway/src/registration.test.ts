@@ -39,6 +39,15 @@ describe('registration', () => {
     });
   }
 
+  test('behind a load balancer: our own key beside the original’s', () => {
+    expect(run(['--proxy-protocol'])).toMatchObject({
+      Proxy: { Config: { envoy_gateway_proxy_protocol: true } },
+    });
+    expect(run(['--proxy-protocol', '--bind-address', 'a=0.0.0.0:1'])).toMatchObject({
+      Proxy: { Config: { envoy_gateway_proxy_protocol: true, envoy_gateway_no_default_bind: true } },
+    });
+  });
+
   test('any address of 127.0.0.0/8 can be listened on', () => {
     expect(run(['--address', '127.0.0.7:8443'], ['127.0.0.1'])).toMatchObject({ Address: '127.0.0.7' });
     expect(() => run(['--address', '127.0.0.7:8443'], ['10.0.0.1'])).toThrow(UsageError);

@@ -35,14 +35,23 @@ export interface RegistrationBody {
 
 type Described = Pick<
   GatewayConfig,
-  'id' | 'service' | 'exposeServers' | 'address' | 'wanAddress' | 'bindAddresses' | 'deregisterAfterCritical'
+  | 'id'
+  | 'service'
+  | 'exposeServers'
+  | 'address'
+  | 'wanAddress'
+  | 'bindAddresses'
+  | 'proxyProtocol'
+  | 'deregisterAfterCritical'
 >;
 
 /** `hostAddresses`: the interface addresses of this machine. Throws a UsageError if the gateway could listen nowhere. */
 export function registrationBody(c: Described, hostAddresses: ReadonlySet<string>): RegistrationBody {
   const { address: lan, wanAddress: wan } = c;
   const port = lan?.port ?? defaultPort;
-  const proxy = proxyConfig(c, hostAddresses);
+  // The binding is the original's, the other key ours.
+  const binding = bindingConfig(c, hostAddresses);
+  const proxy = c.proxyProtocol ? { ...binding, envoy_gateway_proxy_protocol: true } : binding;
   const tagged = (a: HostPort): Address => ({ Address: a.host, Port: a.port });
   return {
     Kind: 'mesh-gateway',
@@ -63,7 +72,7 @@ export function registrationBody(c: Described, hostAddresses: ReadonlySet<string
   };
 }
 
-function proxyConfig(
+function bindingConfig(
   c: Described,
   hostAddresses: ReadonlySet<string>,
 ): Readonly<Record<string, unknown>> | undefined {

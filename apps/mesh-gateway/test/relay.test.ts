@@ -384,6 +384,68 @@ describe('who is no TLS client', () => {
   });
 });
 
+describe('behind a load balancer', () => {
+  const header = Buffer.from('PROXY TCP4 203.0.113.9 10.0.0.1 56324 8443\r\n');
+  async function behind(proxyProtocol: 'optional' | 'required' | undefined): Promise<Opened> {
+    const o = await open();
+    const config = o.route({ [sni]: [await tlsEcho('hi')] });
+    const listeners = config.listeners.map((l) => ({ ...l, ...(proxyProtocol && { proxyProtocol }) }));
+    o.relay.apply({ ...config, listeners });
+    await o.event('listening');
+    return o;
+  }
+  /** TLS over a connection on which `first` has been said. */
+  async function after(first: Buffer, bind: HostPort): Promise<TLSSocket> {
+    const socket = await dial(bind);
+    for (const byte of first) socket.write(Buffer.of(byte));
+    const tls = connectTls({ socket, servername: sni, ca: pem('ca') });
+    tls.on('error', () => {});
+    return tls;
+  }
+
+  test('the header names the client, and goes no further', async () => {
+    const { bind, relay, event } = await behind('required');
+    const tls = await after(header, bind);
+    expect(await read(tls, 2)).toBe('hi');
+    expect(relay.journal.list()).toMatchObject([
+      { state: 'open', client: '203.0.113.9:56324', balancer: expect.stringMatching(/^127\.0\.0\.1:/) },
+    ]);
+    expect(relay.counters.get('proxy_proto.versions_v1_found')).toBe(1);
+    tls.end();
+    expect((await event('closed')).outcome).toBe('completed');
+  });
+
+  test('without one: served where it may be missing, reset where it must not', async () => {
+    const may = await behind('optional');
+    expect(await read(throughTls(may.bind), 2)).toBe('hi');
+    expect(may.relay.counters.get('proxy_proto.not_found_allowed')).toBe(1);
+    const must = await behind('required');
+    const client = await dial(must.bind);
+    client.write(hello);
+    expect((await fate(client))[0]).toBe('reset');
+    expect((await must.event('closed')).outcome).toBe('no_proxy_header');
+    const never = await behind(undefined);
+    const stranger = await dial(never.bind);
+    stranger.write(header);
+    expect((await fate(stranger))[0]).toBe('reset');
+    expect((await never.event('closed')).outcome).toBe('not_tls');
+  });
+
+  test('half a header is waited for no longer than a hello; a bad one is reset', async () => {
+    const { bind, clock, event, relay } = await behind('optional');
+    const client = await dial(bind);
+    client.write(header.subarray(0, 20));
+    await clock.expecting(helloMsMax);
+    clock.advance(helloMsMax);
+    expect((await event('closed')).outcome).toBe('hello_timeout');
+    const bad = await dial(bind);
+    bad.write('PROXY nonsense\r\n');
+    expect((await fate(bad))[0]).toBe('reset');
+    expect((await event('closed')).record).toMatchObject({ outcome: 'no_proxy_header' });
+    expect(relay.connections).toBe(0);
+  });
+});
+
 describe('the pipe', () => {
   /** A client and the server's end of its connection, joined by the relay. */
   async function joined(): Promise<Opened & { client: Socket; server: Socket }> {

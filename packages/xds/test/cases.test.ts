@@ -27,6 +27,10 @@ const cases: Record<string, [GatewayWorld, Profile]> = {
     { ...configured({ envoy_dns_discovery_type: 'strict_dns' }), federationStates: named() },
     recommended,
   ],
+  'behind-a-load-balancer': [
+    { ...configured({ envoy_gateway_proxy_protocol: true }), federationStates: [], servers: [] },
+    recommended,
+  ],
   'original-with-options': [
     {
       ...configured({

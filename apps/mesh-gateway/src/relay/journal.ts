@@ -15,6 +15,8 @@ export interface RelayRecord {
   readonly state: 'hello' | 'dialing' | 'open' | 'closed';
   readonly listener: string;
   readonly client: string;
+  /** The load balancer that connected for the client, if it said so (PROXY protocol). */
+  readonly balancer?: string;
   readonly openedAt: string;
   readonly closedAt?: string;
   readonly sni?: string;

@@ -17,18 +17,21 @@ import { dial, StopDialing } from './dial.ts';
 import { HelloReader } from './hello-reader.ts';
 import type { Journal, RelayRecord } from './journal.ts';
 import { type Pipe, type PipeEnd, pipe } from './pipe.ts';
-import type { Clock, RelayChain } from './ports.ts';
+import type { Clock, RelayChain, RelayListener } from './ports.ts';
+import { ProxyHeaderReader } from './proxy-protocol.ts';
 import { reset } from './reset.ts';
 import { clusterOf, type RouteTable } from './routes.ts';
 
 /** Read ahead from a client while its upstream is being dialled. A TLS client has nothing more to say by then. */
 const earlyBytesMax = 65_536;
+const nothing: Buffer = Buffer.alloc(0);
 
 export type Outcome =
   | PipeEnd
   | 'left_early'
   | 'hello_timeout'
   | 'hello_crowded_out'
+  | 'no_proxy_header'
   | 'not_tls'
   | 'hello_invalid'
   | 'hello_too_large'
@@ -55,6 +58,7 @@ export interface House {
 export interface Entrance {
   readonly name: string;
   readonly label: string;
+  readonly proxyProtocol: RelayListener['proxyProtocol'];
   /** From accept to the end of the hello, not prolonged by bytes; 0: no limit. */
   readonly helloTimeoutMs: number;
   readonly routes: RouteTable;
@@ -66,10 +70,15 @@ export class Passage {
   readonly #socket: Socket;
   readonly #gate: Entrance;
   readonly #routes: RouteTable;
-  readonly #client: string;
+  /** The other end of the socket. */
+  readonly #peer: string;
+  /** For whom it connects, as a load balancer said. */
+  #source: string | undefined;
   readonly #id: number;
   readonly #openedAtMs: number;
   readonly #openedAt: string;
+  /** While a PROXY protocol header may come. */
+  #proxyHeader: ProxyHeaderReader | undefined;
   readonly #reader = new HelloReader();
   readonly #stopDialing = new StopDialing();
   #deadline: Disposable | undefined;
@@ -87,7 +96,8 @@ export class Passage {
     this.#socket = socket;
     this.#gate = gate;
     this.#routes = gate.routes; // the table of this moment: a later one does not concern it
-    this.#client = renderHostPort({ host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 });
+    if (gate.proxyProtocol !== undefined) this.#proxyHeader = new ProxyHeaderReader();
+    this.#peer = renderHostPort({ host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 });
     this.#openedAtMs = house.clock.now();
     this.#openedAt = new Date(house.wallMs()).toISOString();
     this.#id = house.journal.open(() => this.#record());
@@ -127,11 +137,39 @@ export class Passage {
 
   readonly #onReadable = (): void => {
     for (let chunk = this.#socket.read(); chunk !== null; chunk = this.#socket.read()) {
-      const peek = this.#reader.add(chunk);
+      const bytes = this.#proxyHeader ? this.#withoutProxyHeader(this.#proxyHeader, chunk) : chunk;
+      if (bytes.length === 0) continue;
+      const peek = this.#reader.add(bytes);
       if (this.#state === 'hello') this.#judge(peek);
       if (this.#reader.bytes > earlyBytesMax) this.#socket.off('readable', this.#onReadable);
     }
   };
+
+  /** What follows the header, if it is over; the header itself goes no further. */
+  #withoutProxyHeader(reader: ProxyHeaderReader, chunk: Buffer): Buffer {
+    const { counters } = this.#house;
+    const { header, rest } = reader.add(chunk);
+    if (header.kind === 'needMore') return nothing;
+    this.#proxyHeader = undefined;
+    switch (header.kind) {
+      case 'header':
+        counters.add(`proxy_proto.versions_v${header.version}_found`);
+        if (header.source !== undefined) this.#source = renderHostPort(header.source);
+        return rest;
+      case 'absent':
+        if (this.#gate.proxyProtocol === 'optional') {
+          counters.add('proxy_proto.not_found_allowed');
+          return rest;
+        }
+        counters.add('proxy_proto.not_found_disallowed');
+        this.#refuse('no_proxy_header');
+        return nothing;
+      case 'invalid':
+        counters.add('proxy_proto.versions_error');
+        this.#refuse('no_proxy_header', header.reason);
+        return nothing;
+    }
+  }
 
   /** A TLS client that ends before the server has spoken wants nothing any more. */
   readonly #onEnd = (): void => {
@@ -342,7 +380,8 @@ export class Passage {
       id: this.#id,
       state: this.#state,
       listener: this.#gate.name,
-      client: this.#client,
+      client: this.#source ?? this.#peer,
+      ...(this.#source !== undefined && { balancer: this.#peer }),
       openedAt: this.#openedAt,
       clientBytes: bytes.client,
       upstreamBytes: bytes.upstream,

@@ -5,7 +5,7 @@
  * SNI, the endpoints of each cluster; its types are those of the xDS client, which is all the relay knows of xDS.
  * Lives here: shapes. Must not live here: implementations.
  */
-export type { RelayChain, RelayCluster, RelayConfig, RelayEndpoint } from '@fed/xds';
+export type { RelayChain, RelayCluster, RelayConfig, RelayEndpoint, RelayListener } from '@fed/xds';
 
 export interface Clock {
   /** Milliseconds that never go back. */

@@ -14,7 +14,14 @@ import { Counters } from './counters.ts';
 import { Journal, type RelayRecord } from './journal.ts';
 import { Listener } from './listener.ts';
 import { type Entrance, type House, type Outcome, Passage } from './passage.ts';
-import { type Clock, type RelayConfig, RelayConfigError, type Resolve, type Rng } from './ports.ts';
+import {
+  type Clock,
+  type RelayConfig,
+  RelayConfigError,
+  type RelayListener,
+  type Resolve,
+  type Rng,
+} from './ports.ts';
 import { RouteTable } from './routes.ts';
 
 export interface RelayLimits {
@@ -52,10 +59,13 @@ interface Gate extends Entrance {
   /** How Envoy labels it: `127.0.0.1_8443`. */
   readonly label: string;
   readonly listener: Listener;
+  proxyProtocol: RelayListener['proxyProtocol'];
   helloTimeoutMs: number;
   routes: RouteTable;
 }
-type Wanted = Pick<Gate, 'name' | 'helloTimeoutMs' | 'routes'> & { readonly bind: HostPort };
+type Wanted = Pick<Gate, 'name' | 'proxyProtocol' | 'helloTimeoutMs' | 'routes'> & {
+  readonly bind: HostPort;
+};
 
 export class Relay implements House, AsyncDisposable {
   readonly clock: Clock;
@@ -88,10 +98,10 @@ export class Relay implements House, AsyncDisposable {
   /** Throws a RelayConfigError, and then changes nothing (R2). Ports are bound in the background: see onEvent. */
   apply(config: RelayConfig): void {
     const wanted = new Map<string, Wanted>();
-    for (const { name, bind, helloTimeoutMs, chains } of config.listeners) {
+    for (const { name, bind, proxyProtocol, helloTimeoutMs, chains } of config.listeners) {
       const key = renderHostPort(bind);
       if (wanted.has(key)) throw new RelayConfigError('listener_twice', `two listeners on ${key}`);
-      wanted.set(key, { name, bind, helloTimeoutMs, routes: new RouteTable(chains) });
+      wanted.set(key, { name, bind, proxyProtocol, helloTimeoutMs, routes: new RouteTable(chains) });
     }
     if (this.#stopping) return;
     this.clusters.apply(config.clusters);

@@ -135,6 +135,19 @@ const matching = (...serverNames: string[]): JsonObject => ({
   filters: [proxy()],
 });
 
+test.each([
+  [true, 'optional'],
+  [undefined, 'required'],
+])('a listener behind load balancers: header may be missing %s, so it is %s', (allow, proxyProtocol) => {
+  const type = any('listener.proxy_protocol.v3.ProxyProtocol');
+  const typedConfig = { ...type, ...(allow && { allowRequestsWithoutProxyProtocol: allow }) };
+  const listenerFilters = [
+    { name: 'envoy.filters.listener.proxy_protocol', typedConfig },
+    { name: 'x', typedConfig: any('listener.tls_inspector.v3.TlsInspector') },
+  ];
+  expect(acceptListener('l', listener([], { listenerFilters }))).toMatchObject({ proxyProtocol });
+});
+
 test('a listener: names in lower case, the chain without a match, limits', () => {
   const chains = [
     {
@@ -182,9 +195,19 @@ describe('refused, with the field named', () => {
     [
       'a listener filter',
       listener([], {
-        listenerFilters: [{ name: 'x', typedConfig: any('listener.proxy_protocol.v3.ProxyProtocol') }],
+        listenerFilters: [{ name: 'x', typedConfig: any('listener.original_dst.v3.OriginalDst') }],
       }),
       'listener_filters[0].typed_config',
+    ],
+    [
+      'the PROXY protocol behind the TLS inspector',
+      listener([], {
+        listenerFilters: [
+          { name: 'x', typedConfig: any('listener.tls_inspector.v3.TlsInspector') },
+          { name: 'x', typedConfig: any('listener.proxy_protocol.v3.ProxyProtocol') },
+        ],
+      }),
+      'listener_filters[1].typed_config',
     ],
     ['a default chain', listener([], { defaultFilterChain: {} }), 'default_filter_chain'],
     [

@@ -117,9 +117,7 @@ function keepaliveOf(at: Place): RelayKeepalive | undefined {
 export function acceptListener(name: string, json: Json): RelayListener {
   const at = new Place(name, json);
   at.absent('default_filter_chain', 'use a chain without a match');
-  for (const filter of at.list('listener_filters'))
-    if (!isFilter(filter, 'envoy.filters.listener.tls_inspector', 'tls_inspector.v3.TlsInspector'))
-      filter.refuse('typed_config', `listener filter ${filter.text('name', '')} is not supported`);
+  const proxyProtocol = proxyProtocolOf(at.list('listener_filters'));
   const socket = at.inner('address').inner('socket_address');
   const host = socket.text('address', '');
   if (!isLiteral(host)) socket.refuse('address', `${host || '(nothing)'} is no IP address`);
@@ -129,9 +127,26 @@ export function acceptListener(name: string, json: Json): RelayListener {
   return {
     name,
     bind: { host, port: socket.number('port_value', 0) },
+    ...(proxyProtocol !== undefined ? { proxyProtocol } : {}),
     helloTimeoutMs: at.ms('listener_filters_timeout', helloTimeoutMsDefault),
     chains,
   };
+}
+
+/** The TLS inspector may stand alone, or behind one that reads PROXY protocol headers. */
+function proxyProtocolOf(filters: readonly Place[]): RelayListener['proxyProtocol'] {
+  let found: RelayListener['proxyProtocol'];
+  for (const [i, filter] of filters.entries()) {
+    if (isFilter(filter, 'envoy.filters.listener.tls_inspector', 'tls_inspector.v3.TlsInspector')) continue;
+    if (
+      i > 0 ||
+      !isFilter(filter, 'envoy.filters.listener.proxy_protocol', 'proxy_protocol.v3.ProxyProtocol')
+    )
+      filter.refuse('typed_config', `listener filter ${filter.text('name', '')} is not supported`);
+    const config = filter.inner('typed_config');
+    found = config.flag('allow_requests_without_proxy_protocol') ? 'optional' : 'required';
+  }
+  return found;
 }
 
 /** Which filter it is, its type says; Consul before 1.11 leaves that out where there is nothing to configure, as Envoy allows. */
@@ -218,6 +233,10 @@ class Place {
 
   texts(field: string): readonly string[] {
     return (this.#get(field) ?? []) as readonly string[];
+  }
+
+  flag(field: string): boolean {
+    return this.#get(field) === true;
   }
 
   number(field: string, fallback: number): number {

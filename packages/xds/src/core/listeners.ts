@@ -19,6 +19,14 @@ const tlsInspector = {
   name: 'envoy.filters.listener.tls_inspector',
   typedConfig: { '@type': `${typeUrlPrefix}envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector` },
 };
+/** In front of the inspector. The agent's check, and servers that come without a balancer, have no such header. */
+const proxyProtocol = {
+  name: 'envoy.filters.listener.proxy_protocol',
+  typedConfig: {
+    '@type': `${typeUrlPrefix}envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol`,
+    allowRequestsWithoutProxyProtocol: true,
+  },
+};
 const sniCluster = {
   name: 'envoy.filters.network.sni_cluster',
   typedConfig: { '@type': `${typeUrlPrefix}envoy.extensions.filters.network.sni_cluster.v3.SniCluster` },
@@ -40,7 +48,7 @@ function listener(ir: GatewayIr, bind: Bind, name: string): JsonObject {
   return {
     name,
     address: { socketAddress: { address: bind.host, portValue: bind.port } },
-    listenerFilters: [tlsInspector],
+    listenerFilters: ir.options.proxyProtocol ? [proxyProtocol, tlsInspector] : [tlsInspector],
     filterChains: ir.routes.map((route) => filterChain(ir, bind, route)),
     ...(ir.profile.namedChains ? { listenerFiltersTimeout: helloTimeout } : {}),
   };

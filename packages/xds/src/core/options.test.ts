@@ -7,6 +7,7 @@ test('nothing configured: the defaults', () => {
       noDefaultBind: false,
       bindTaggedAddresses: false,
       bindAddresses: new Map(),
+      proxyProtocol: false,
       connectTimeoutMs: 5_000,
       dnsDiscovery: 'LOGICAL_DNS',
       keepaliveTimeSec: 0,

@@ -12,6 +12,8 @@ export interface GatewayOptions {
   readonly noDefaultBind: boolean;
   readonly bindTaggedAddresses: boolean;
   readonly bindAddresses: ReadonlyMap<string, HostPort>;
+  /** Ours: load balancers in front say with the PROXY protocol for whom they connect. */
+  readonly proxyProtocol: boolean;
   readonly connectTimeoutMs: number;
   readonly dnsDiscovery: 'LOGICAL_DNS' | 'STRICT_DNS';
   /** Absent: the client's own default (15 s). 0: wait forever. */
@@ -53,6 +55,7 @@ export function parseOptions(config: Config): { options: GatewayOptions; notices
     noDefaultBind: gateway('no_default_bind', bool) ?? false,
     bindTaggedAddresses: gateway('bind_tagged_addresses', bool) ?? false,
     bindAddresses: gateway('bind_addresses', addresses) ?? new Map(),
+    proxyProtocol: gateway('proxy_protocol', bool) ?? false,
     connectTimeoutMs:
       connectTimeoutMs !== undefined && connectTimeoutMs >= 1 ? connectTimeoutMs : connectTimeoutMsDefault,
     dnsDiscovery: read('envoy_dns_discovery_type', discovery) ?? 'LOGICAL_DNS',

@@ -52,6 +52,8 @@ export interface RelayChain {
 export interface RelayListener {
   readonly name: string;
   readonly bind: HostPort;
+  /** Whether a PROXY protocol header may, or must, come before the TLS hello. Absent: it is no hello. */
+  readonly proxyProtocol?: 'optional' | 'required';
   /** From accept to a complete TLS hello. 0: no limit. */
   readonly helloTimeoutMs: number;
   readonly chains: readonly RelayChain[];
