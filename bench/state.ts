@@ -2,7 +2,8 @@
  * state.ts: what keeping state costs: appends that survive a power cut, applying, waiting, reading over HTTP, starting again.
  *
  * Appends stand beside bare writes with fdatasync to a file in the same folder, reads beside a Consul server when CONSUL_BIN
- * names one. FED_BENCH_RECORDS sets how long the log is that a restart reads (default 100,000).
+ * names one. Restarts are timed after FED_BENCH_RECORDS records (default 1,000,000) with the snapshots a server takes, and
+ * with a tenth of them and no snapshot at all.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
@@ -30,7 +31,7 @@ import { percentiles, printTable, rate, round } from './lib/measure.ts';
 
 const seconds = 3;
 const waiters = 10_000;
-const restartRecords = Number(process.env['FED_BENCH_RECORDS'] ?? 100_000);
+const restartRecords = Number(process.env['FED_BENCH_RECORDS'] ?? 1_000_000);
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;
 
@@ -42,7 +43,10 @@ try {
   const applies = await appliesPerSecond();
   const memory = await memoryPerThousandServices();
   const parked = await parkedQueries();
-  const restart = await restartTime();
+  const restarts = {
+    withSnapshots: await restartTime(restartRecords, true),
+    withoutSnapshots: await restartTime(restartRecords / 10, false),
+  };
   const reads = await httpReads();
 
   printTable([
@@ -59,11 +63,11 @@ try {
       `${parked.bytesEach} bytes each; the 10 are awake after p50 ${parked.wake.p50Ms} ms, p99 ${parked.wake.p99Ms} ms`,
       `the write alone: p50 ${parked.write.p50Ms} ms`,
     ],
-    [
-      `start with ${restart.records} log records (${restart.mebibytes} MiB)`,
-      `${restart.ms} ms`,
-      `reading the same bytes: ${restart.readMs} ms`,
-    ],
+    ...Object.values(restarts).map((r) => [
+      `start after ${r.records} records, ${r.toReplay} of them since the last snapshot (${r.mebibytes} MiB)`,
+      `${r.ms} ms`,
+      `reading the same bytes: ${r.readMs} ms`,
+    ]),
     ...Object.entries(reads).map(([who, r]) => [
       `HTTP reads/s of one service, ${who}`,
       `${r.perSecond} (p50 ${r.p50Ms} ms, p99 ${r.p99Ms} ms)`,
@@ -72,7 +76,7 @@ try {
   ]);
   const cores = availableParallelism();
   console.log(
-    JSON.stringify({ benchmark: 'state', cores, appends, applies, memory, parked, restart, reads }),
+    JSON.stringify({ benchmark: 'state', cores, appends, applies, memory, parked, restarts, reads }),
   );
 } finally {
   rmSync(folder, { recursive: true, force: true });
@@ -229,27 +233,32 @@ async function parkedQueries() {
   };
 }
 
-async function restartTime() {
-  const dir = join(folder, 'restart');
-  const never = Number.MAX_SAFE_INTEGER;
+async function restartTime(records: number, snapshots: boolean) {
+  const dir = join(folder, `restart-${snapshots}`);
+  const policy = snapshots ? {} : { compactAfterBytes: Number.MAX_SAFE_INTEGER };
+  const entries = Array.from({ length: 20_000 }, (_, n) => encodeCommand(registration(n % 5000, String(n))));
   {
-    await using fsm = await openFsm({ engine: embeddedLog({ dir, compactAfterBytes: never }) });
+    await using fsm = await openFsm({ engine: embeddedLog({ dir, ...policy }) });
     let number = 0;
     const writer = async (): Promise<void> => {
-      while (number < restartRecords) {
-        number++;
-        await fsm.apply(registration(number % 5000, String(number)));
-      }
+      while (number < records) await fsm.applyBytes(entries[number++ % entries.length] as Uint8Array);
     };
-    await Promise.all(Array.from({ length: 512 }, writer));
+    await Promise.all(Array.from({ length: 1024 }, writer));
   }
   const readBegan = performance.now();
   const bytes = Number(execFileSync('sh', ['-c', 'cat "$0"/* | wc -c', dir], { encoding: 'utf8' }));
   const readMs = Math.round(performance.now() - readBegan);
   const began = performance.now();
-  await using fsm = await openFsm({ engine: embeddedLog({ dir, compactAfterBytes: never }) });
+  await using fsm = await openFsm({ engine: embeddedLog({ dir, ...policy }) });
   const ms = Math.round(performance.now() - began);
-  return { records: fsm.engine.stats().lastIndex, mebibytes: Math.round(bytes / 2 ** 20), ms, readMs };
+  const { lastIndex, snapshotIndex } = fsm.engine.stats();
+  return {
+    records: lastIndex,
+    toReplay: lastIndex - snapshotIndex,
+    mebibytes: Math.round(bytes / 2 ** 20),
+    ms,
+    readMs,
+  };
 }
 
 /** A catalog read from a server of its own process, and what it costs that process. */

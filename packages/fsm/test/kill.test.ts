@@ -12,7 +12,7 @@ import { openFsm } from '../src/fsm.ts';
 import { embeddedLog } from '../src/log/open.ts';
 import { seededRng, seedOfRun } from './chance.ts';
 
-const rounds = 15;
+const rounds = 6;
 
 test(`${rounds} rounds of kill -9`, { timeout: 60_000 }, async () => {
   const seed = seedOfRun();
