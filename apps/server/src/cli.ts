@@ -62,6 +62,8 @@ async function main(argv: readonly string[]): Promise<void> {
   addClientCommands(program, print);
   const { addXdsCommands } = await import('./commands/xds-commands.ts');
   addXdsCommands(program, print);
+  const { addEventCommand } = await import('./commands/event-command.ts');
+  addEventCommand(program, print);
   const { addSnapshotCommands } = await import('./commands/snapshot-commands.ts');
   addSnapshotCommands(program, print);
 

@@ -22,6 +22,7 @@ import type { Config } from './config/config.ts';
 import { Authority } from './connect-ca/authority.ts';
 import { dialAbroad } from './dial-abroad.ts';
 import { dialRpc } from './dial-rpc.ts';
+import { EventBook } from './events/event-book.ts';
 import { ForeignConnections } from './foreign-connections.ts';
 import { openGatewayPlane } from './gateway-plane.ts';
 import { serverRoutes } from './http/routes.ts';
@@ -154,6 +155,7 @@ export async function runServer(
     callers,
     authority: authorityOn(fsm),
     wan: () => wanPool,
+    lan: () => lanPool,
     wallMs,
   });
   const timed = timing(answers, { metrics: observed.metrics, now: clock.now });
@@ -297,6 +299,8 @@ export async function runServer(
     probe: machine.probe,
     failed: (what, err) => log.error({ room: 'agent', err }, what),
   });
+  const events = new EventBook({ nodeName: config.nodeName, services: () => agent.services() });
+  using _heard = lanPool.events((event) => events.heard(event));
   const rooms: Rooms = {
     config,
     fsm,
@@ -313,6 +317,7 @@ export async function runServer(
     wan: wanPool,
     lan: lanPool,
     gateways,
+    events,
     clock,
     certificateExpiresAtMs: identity.expiresAtMs,
   };
@@ -325,6 +330,7 @@ export async function runServer(
       ask,
       agent,
       foreign,
+      randomBytes,
       leave: () => stop.request({ leave: true, why: 'asked over HTTP' }),
       reload,
     }),

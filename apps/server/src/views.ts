@@ -9,6 +9,7 @@ import type { RpcPool } from '@fed/rpc';
 import type { Serf } from '@fed/serf';
 import type { WanfedTransport } from '@fed/wanfed-transport';
 import type { Config } from './config/config.ts';
+import type { EventBook } from './events/event-book.ts';
 import type { GatewayPlane } from './gateway-plane.ts';
 import { memberJson } from './http/agent.ts';
 import type { Reach } from './reach.ts';
@@ -35,6 +36,7 @@ export interface Rooms {
   readonly reach: Reach;
   readonly observed: Observed;
   readonly gateways: GatewayPlane;
+  readonly events: EventBook;
   readonly clock: World['clock'];
   readonly certificateExpiresAtMs: number;
   readonly wallMs: () => number;

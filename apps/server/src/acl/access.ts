@@ -13,6 +13,7 @@ import {
   type DefaultPolicy,
   type Resource,
   type Rules,
+  readRules,
 } from './rules.ts';
 
 export interface StaticToken {
@@ -41,14 +42,7 @@ export class AccessError extends Error {
   }
 }
 
-const noRules: Rules = {
-  operator: undefined,
-  named: {
-    agent: { exact: new Map(), prefix: new Map() },
-    node: { exact: new Map(), prefix: new Map() },
-    service: { exact: new Map(), prefix: new Map() },
-  },
-};
+const noRules = readRules({});
 const anonymous = 'anonymous';
 
 export class Access {

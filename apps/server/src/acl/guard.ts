@@ -172,6 +172,7 @@ const rules: Readonly<Record<string, Rule>> = {
   'FederationState.List': operatorRead,
   'FederationState.ListMeshGateways': meshGateways,
 
+  'Internal.EventFire': { before: (who, args) => need(who, 'event', text(args, 'Name'), 'write') },
   'Internal.ServiceDump': rowsOf<CheckServiceNode>('Nodes', seesInstance),
   'Internal.NodeInfo': nodeDump,
   'Internal.NodeDump': nodeDump,

@@ -8,7 +8,7 @@
  */
 
 export type Level = 'deny' | 'read' | 'write';
-export type Resource = 'agent' | 'node' | 'service';
+export type Resource = 'agent' | 'event' | 'node' | 'service';
 export type DefaultPolicy = 'allow' | 'deny';
 
 /** Names and prefixes of one resource to what is allowed there. */
@@ -27,6 +27,8 @@ export interface RulesDocument {
   readonly operator?: Level | undefined;
   readonly agent?: NamedDocument | undefined;
   readonly agent_prefix?: NamedDocument | undefined;
+  readonly event?: NamedDocument | undefined;
+  readonly event_prefix?: NamedDocument | undefined;
   readonly node?: NamedDocument | undefined;
   readonly node_prefix?: NamedDocument | undefined;
   readonly service?: NamedDocument | undefined;
@@ -41,6 +43,7 @@ export function readRules(document: RulesDocument): Rules {
     operator: document.operator,
     named: {
       agent: { exact: levels(document.agent), prefix: levels(document.agent_prefix) },
+      event: { exact: levels(document.event), prefix: levels(document.event_prefix) },
       node: { exact: levels(document.node), prefix: levels(document.node_prefix) },
       service: { exact: levels(document.service), prefix: levels(document.service_prefix) },
     },

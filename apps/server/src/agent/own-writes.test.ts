@@ -45,7 +45,7 @@ beforeEach(async () => {
     const limits = { queryTimeDefaultMs: 300_000, queryTimeMaxMs: 600_000, holdTimeoutMs: 7_000 };
     const endpoints = {
       ...catalogWriteEndpoints({ datacenter: 'dc1', fsm }),
-      ...internalEndpoints({ ...limits, fsm }),
+      ...internalEndpoints({ ...limits, fsm, lan: () => ({ userEvent: () => {} }) }),
     };
     const atHome = createAtHome({
       ...limits,

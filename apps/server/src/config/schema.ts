@@ -37,6 +37,8 @@ const rules = z.strictObject({
   operator: level.optional(),
   agent: named.optional(),
   agent_prefix: named.optional(),
+  event: named.optional(),
+  event_prefix: named.optional(),
   node: named.optional(),
   node_prefix: named.optional(),
   service: named.optional(),

@@ -4,10 +4,11 @@
  * Source: Consul agent/connect_ca_endpoint.go, agent/coordinate_endpoint.go; structs.CARoot for the order of fields.
  */
 import type { CaRoot, Coordinate } from '@fed/fsm';
-import { Float, goTimeToRfc3339 } from '@fed/msgpack';
+import { Float, goTimeToRfc3339, type Value } from '@fed/msgpack';
+import { decode, type Fields } from '../agent/decode.ts';
 import type { Args } from '../rpc/args.ts';
 import { type AskingOptions, asking } from './asking.ts';
-import { get } from './parameters.ts';
+import { get, put, reading } from './parameters.ts';
 import type { HttpReply, HttpRequest, HttpRoute } from './server.ts';
 
 interface DatacenterMap {
@@ -51,12 +52,37 @@ export function meshRoutes(o: AskingOptions): readonly HttpRoute[] {
         })),
       };
     }),
+    put('/v1/coordinate/update', async (request) => {
+      const sent = await request.json();
+      const { Coord, ...update } = reading(() => decode(sent, updateFields));
+      // What is left out is 0, as in Go; Vec must be there.
+      const Zero = { Error: 0, Adjustment: 0, Height: 0 };
+      await o.ask(
+        'Coordinate.Update',
+        {
+          Datacenter: request.query.get('dc') ?? o.datacenter,
+          ...update,
+          Coord: { ...Zero, ...(Coord as { readonly [key: string]: Value } | undefined) },
+          Token: request.token,
+        },
+        { signal: request.signal },
+      );
+      return { text: '' };
+    }),
     get('/v1/coordinate/nodes', (request) => coordinates(request, 'Coordinate.ListNodes')),
     get('/v1/coordinate/node/:name', (request) =>
       coordinates(request, 'Coordinate.Node', { Node: request.params['name'] ?? '' }),
     ),
   ];
 }
+
+const updateFields = {
+  Datacenter: 'text',
+  Node: 'text',
+  Segment: 'text',
+  Partition: 'text',
+  Coord: { struct: { Vec: { list: 'any' }, Error: 'any', Adjustment: 'any', Height: 'any' } },
+} as const satisfies Fields;
 
 function rootJson(root: CaRoot) {
   return {

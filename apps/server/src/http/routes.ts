@@ -13,6 +13,7 @@ import { metricsView, type Rooms, selfView } from '../views.ts';
 import { forceLeave } from '../wan-members.ts';
 import { agentRoutes } from './agent.ts';
 import { catalogWriteRoutes } from './catalog-writes.ts';
+import { eventRoutes } from './events.ts';
 import { meshRoutes } from './mesh.ts';
 import { operatorRoutes } from './operator.ts';
 import { readRoutes } from './reads.ts';
@@ -25,6 +26,7 @@ export interface RoutesOptions {
   readonly ask: Ask;
   readonly agent: Agent;
   readonly foreign: ForeignConnections;
+  readonly randomBytes: (size: number) => Uint8Array;
   /** Says goodbye and ends the process. */
   readonly leave: () => void;
   readonly reload: () => void;
@@ -54,6 +56,7 @@ export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {
       wallMs,
       restored: () => takePlace({ fsm, self, serverPort: config.serverPort }),
     }),
+    ...eventRoutes({ ...config, ask, book: rooms.events, clock: rooms.clock, randomBytes: o.randomBytes }),
     ...xdsRoutes({ nodeName, gateways: rooms.gateways, now: rooms.clock.now }),
     ...agentRoutes({
       datacenter,

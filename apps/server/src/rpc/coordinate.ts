@@ -4,15 +4,17 @@
  * Between datacenters the WAN pool's own coordinates are shown as they are now; within ours, what nodes have written into
  * the catalog. Source: Consul agent/consul/coordinate_endpoint.go, agent/router/router.go (GetDatacenterMaps).
  */
-import type { Coordinate as CoordinateRow } from '@fed/fsm';
+import { type Coordinate as CoordinateRow, type Fsm, newCoordinate } from '@fed/fsm';
 import { Float, type Value } from '@fed/msgpack';
+import { RpcApplicationError } from '@fed/rpc';
 import type { Coordinate, SerfMember } from '@fed/serf';
 import { readServer } from '../tags.ts';
-import { text } from './args.ts';
+import { type Args, asArgs, text } from './args.ts';
 import type { Endpoint } from './ask.ts';
 import { type BlockingOptions, blocking } from './blocking.ts';
 
 export interface CoordinateOptions extends BlockingOptions {
+  readonly fsm: Pick<Fsm, 'query' | 'engine' | 'apply'>;
   readonly wan: () => {
     members(): readonly SerfMember[];
     coordinate(name: string): Coordinate | undefined;
@@ -33,6 +35,13 @@ export function coordinateEndpoints(o: CoordinateOptions): Readonly<Record<strin
           return { index, reply: { Coordinates: rows } };
         }),
     },
+    'Coordinate.Update': {
+      belongs: 'datacenter',
+      answer: async (args) => {
+        await o.fsm.apply({ type: 'coordinates', updates: [update(args)] });
+        return null;
+      },
+    },
     'Coordinate.Node': {
       belongs: 'datacenter',
       answer: (args, context) =>
@@ -43,6 +52,36 @@ export function coordinateEndpoints(o: CoordinateOptions): Readonly<Record<strin
         }),
     },
   };
+}
+
+/** Dimensions of the space all coordinates lie in. */
+const dimensions = 8;
+
+function update(args: Args): CoordinateRow {
+  const Node = text(args, 'Node');
+  if (Node === '') throw new RpcApplicationError('Must provide node');
+  const { Vec = null, Error: error, Adjustment, Height } = asArgs(args['Coord'] ?? null);
+  const numbers = [...(Array.isArray(Vec) ? (Vec as readonly Value[]) : []), error, Adjustment, Height].map(
+    number,
+  );
+  if (numbers.some((n) => !Number.isFinite(n))) throw new RpcApplicationError('invalid coordinate');
+  if (numbers.length !== dimensions + 3) throw new RpcApplicationError('incompatible coordinate');
+  const [height, adjustment, uncertainty] = [numbers.pop(), numbers.pop(), numbers.pop()] as number[];
+  return newCoordinate({
+    Node,
+    Segment: text(args, 'Segment'),
+    Coord: {
+      Adjustment: new Float(adjustment as number),
+      Error: new Float(uncertainty as number),
+      Height: new Float(height as number),
+      Vec: numbers.map((n) => new Float(n)),
+    },
+  });
+}
+
+function number(value: Value | undefined): number {
+  if (value instanceof Float) return value.value;
+  return typeof value === 'number' ? value : Number.NaN;
 }
 
 function datacenterMaps(wan: ReturnType<CoordinateOptions['wan']>): Value {

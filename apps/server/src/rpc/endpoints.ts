@@ -18,7 +18,7 @@ import { connectCaEndpoints } from './connect-ca.ts';
 import { type CoordinateOptions, coordinateEndpoints } from './coordinate.ts';
 import { federationStateEndpoints } from './federation-state.ts';
 import { intentionEndpoints } from './intention.ts';
-import { internalEndpoints } from './internal.ts';
+import { type InternalOptions, internalEndpoints } from './internal.ts';
 import { statusEndpoints } from './status.ts';
 
 export interface EndpointsOptions {
@@ -31,11 +31,12 @@ export interface EndpointsOptions {
   readonly callers: Callers;
   readonly authority: Authority;
   readonly wan: CoordinateOptions['wan'];
+  readonly lan: InternalOptions['lan'];
   readonly wallMs: () => number;
 }
 
 export function serverEndpoints(o: EndpointsOptions): Readonly<Record<string, Endpoint>> {
-  const { fsm, router, servers, callers, authority, wan, wallMs } = o;
+  const { fsm, router, servers, callers, authority, wan, lan, wallMs } = o;
   const { datacenter } = o.config;
   const reading = { ...o.config, fsm };
   return {
@@ -49,7 +50,7 @@ export function serverEndpoints(o: EndpointsOptions): Readonly<Record<string, En
       datacenters: () => nearestFirst(datacenter, router.datacenters()),
     }),
     ...federationStateEndpoints({ ...reading, wallMs, callers }),
-    ...internalEndpoints(reading),
+    ...internalEndpoints({ ...reading, lan }),
     ...connectCaEndpoints({ ...reading, authority, callers }),
     ...configEntryEndpoints(reading),
     ...intentionEndpoints(reading),

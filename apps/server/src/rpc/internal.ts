@@ -5,13 +5,28 @@
  */
 import type { NodeRow, ReadStore } from '@fed/fsm';
 import type { Value } from '@fed/msgpack';
+import { RpcApplicationError } from '@fed/rpc';
+import { type Serf, SerfError } from '@fed/serf';
+import { poolPrefix } from '../events/user-event.ts';
 import { flag, text } from './args.ts';
 import type { Endpoint } from './ask.ts';
 import { type BlockingOptions, blocking } from './blocking.ts';
 import { refuseFilter } from './catalog.ts';
 
-export function internalEndpoints(o: BlockingOptions): Readonly<Record<string, Endpoint>> {
+export interface InternalOptions extends BlockingOptions {
+  /** Tells the LAN pool of an event. Throws SerfError for one that does not fit. */
+  readonly lan: () => Pick<Serf, 'userEvent'>;
+}
+
+export function internalEndpoints(o: InternalOptions): Readonly<Record<string, Endpoint>> {
   return {
+    'Internal.EventFire': {
+      belongs: 'datacenter',
+      answer: (args) => {
+        fire(o.lan(), text(args, 'Name'), args['Payload']);
+        return { ConsistencyLevel: '', Index: 0, KnownLeader: false, LastContact: 0, NotModified: false };
+      },
+    },
     'Internal.ServiceDump': {
       belongs: 'datacenter',
       answer: (args, context) =>
@@ -45,6 +60,21 @@ export function internalEndpoints(o: BlockingOptions): Readonly<Record<string, E
         }),
     },
   };
+}
+
+/** The payload is already the event as other servers read it; the pool only needs to know its name. */
+function fire(lan: Pick<Serf, 'userEvent'>, name: string, payload: Value | undefined): void {
+  const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
+  try {
+    lan.userEvent(`${poolPrefix}${name}`, bytes instanceof Uint8Array ? bytes : new Uint8Array(0));
+  } catch (error) {
+    if (!(error instanceof SerfError) || error.code !== 'event_too_large') throw error;
+    // The words of the original, its list of one error included.
+    throw new RpcApplicationError(
+      '1 error occurred:\n\t* error broadcasting event to segment "": user event exceeds configured limit of 512 bytes before encoding\n\n',
+      { cause: error },
+    );
+  }
 }
 
 function nodeInfo(store: ReadStore, node: NodeRow): Value {

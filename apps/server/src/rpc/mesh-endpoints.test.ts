@@ -62,7 +62,7 @@ beforeEach(async () => {
   endpoints = {
     ...statusEndpoints({ address: '10.0.0.1:8300', fsm, peers: () => ['10.0.0.1:8300'] }),
     ...catalogEndpoints({ ...common, datacenters: () => ['dc1'] }),
-    ...internalEndpoints(common),
+    ...internalEndpoints({ ...common, lan: () => ({ userEvent: () => {} }) }),
     ...connectCaEndpoints({
       ...common,
       authority,
@@ -241,6 +241,23 @@ describe('Coordinate', () => {
     expect(all).toMatchObject({ Coordinates: [{ Node: 'n1', Coord }], Index: 2 });
     expect(await answer('Coordinate.Node', { Node: 'N1' })).toEqual(all);
     expect(await answer('Coordinate.Node', { Node: 'n2' })).toMatchObject({ Coordinates: [] });
+  });
+
+  test('a node’s place is written, if the node is registered and the place is one', async () => {
+    await fsm.apply({ type: 'register', request: newRegisterRequest({ Node: 'n1', Address: '10.0.0.1' }) });
+    const Coord = { Vec: [1, 2, 3, 4, 5, 6, 7, 8.5], Error: 1.5, Adjustment: 0, Height: 0.00001 };
+    expect(await answer('Coordinate.Update', { Node: 'n1', Coord })).toBeNull();
+    await answer('Coordinate.Update', { Node: 'none', Coord });
+    const { rows } = fsm.store.coordinates();
+    expect(rows.map(({ Node, Coord }) => [Node, Coord?.Vec?.length, Coord?.Error])).toEqual([['n1', 8, 1.5]]);
+    for (const [bad, why] of [
+      [{ ...Coord, Vec: [0] }, 'incompatible coordinate'],
+      [{ ...Coord, Vec: null }, 'incompatible coordinate'],
+      [{ ...Coord, Height: 'x' }, 'invalid coordinate'],
+      [{ ...Coord, Vec: [0, 0, 0, 0, 0, 0, 0, Number.NaN] }, 'invalid coordinate'],
+      [null, 'invalid coordinate'],
+    ] as const)
+      await expect(answer('Coordinate.Update', { Node: 'n1', Coord: bad })).rejects.toThrow(why);
   });
 });
 
