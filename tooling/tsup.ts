@@ -19,7 +19,7 @@ export function library(extra: Options = {}): Options {
  * An app is one file with the rooms inside, taken from their sources: it starts faster and smaller than a tree of
  * packages, and cannot be installed with a mixture of versions. What comes from npm stays outside.
  */
-export function application(): Options {
+export function application(extra: Options = {}): Options {
   return library({
     entry: ['src/cli.ts'],
     format: ['esm'],
@@ -28,5 +28,6 @@ export function application(): Options {
     esbuildOptions(options) {
       options.conditions = ['@fed/source', 'import', 'node'];
     },
+    ...extra,
   });
 }

@@ -9,10 +9,16 @@ import { type HostPort, renderHostPort } from '@fed/alpn-mux';
 
 export interface AdminViews {
   /** Prometheus text. */
-  readonly metrics: () => string;
+  readonly metrics: () => Promise<string> | string;
   readonly ready: () => boolean;
   /** For JSON. */
   readonly connections: () => unknown;
+}
+
+interface Reply {
+  readonly status: number;
+  readonly type?: string;
+  readonly text: string;
 }
 
 export class AdminError extends Error {
@@ -26,25 +32,27 @@ export interface Admin extends AsyncDisposable {
 
 /** Resolves once listening. Throws an AdminError. */
 export async function openAdmin(bind: HostPort, views: AdminViews): Promise<Admin> {
+  const look = async (path: string): Promise<Reply> => {
+    switch (path) {
+      case '/metrics':
+        return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', text: await views.metrics() };
+      case '/ready':
+        return views.ready() ? { status: 200, text: 'LIVE\n' } : { status: 503, text: 'NOT READY\n' };
+      case '/connections':
+        return { status: 200, type: 'application/json', text: JSON.stringify(await views.connections()) };
+      default:
+        return { status: 404, text: 'there is /metrics, /ready and /connections\n' };
+    }
+  };
   const server = createServer((request, response) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      answer(response, 405, 'text/plain', 'only GET\n');
+      answer(response, { status: 405, text: 'only GET\n' });
       return;
     }
-    switch (new URL(request.url ?? '/', 'http://admin').pathname) {
-      case '/metrics':
-        answer(response, 200, 'text/plain; version=0.0.4; charset=utf-8', views.metrics());
-        return;
-      case '/ready':
-        if (views.ready()) answer(response, 200, 'text/plain', 'LIVE\n');
-        else answer(response, 503, 'text/plain', 'NOT READY\n');
-        return;
-      case '/connections':
-        answer(response, 200, 'application/json', JSON.stringify(views.connections()));
-        return;
-      default:
-        answer(response, 404, 'text/plain', 'there is /metrics, /ready and /connections\n');
-    }
+    look(new URL(request.url ?? '/', 'http://admin').pathname).then(
+      (reply) => answer(response, reply),
+      (e: Error) => answer(response, { status: 500, text: `${e.message}\n` }),
+    );
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
@@ -66,7 +74,7 @@ export async function openAdmin(bind: HostPort, views: AdminViews): Promise<Admi
   };
 }
 
-function answer(response: ServerResponse, status: number, type: string, text: string): void {
+function answer(response: ServerResponse, { status, type = 'text/plain', text }: Reply): void {
   response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) });
   response.end(text);
 }

@@ -66,6 +66,7 @@ export function parseCommandLine(argv: readonly string[], o: CommandLineOptions 
     .option('--token <token>', 'ACL token (default: $CONSUL_HTTP_TOKEN)')
     .option('--admin-bind <ip:port>', 'metrics, readiness and connections (default: 127.0.0.1:19000)')
     .option('--data-plane <name>', 'embedded: the relay of this program (the default); envoy: a real Envoy')
+    .option('--concurrency <n>', 'how many processor cores relay; auto for all (default: 1; Envoy: all)')
     .option(
       '--envoy-binary <path>',
       'the Envoy to run (default: envoy on PATH); arguments for it follow after --',

@@ -31,7 +31,7 @@ describe('command line', () => {
     const args =
       '--expose-servers --http-addr 10.0.0.1:8500 --address 127.0.0.1:8443 --wan-address gw.example.com:443 ' +
       '--bind-address all=0.0.0.0:8443 --bind-address six=[::1]:0 --proxy-protocol --service edge --proxy-id edge-1 --node-name n1 ' +
-      '--grpc-addr http://10.0.0.1:8502/ --token t --admin-bind 127.0.0.1:0 --data-plane envoy ' +
+      '--grpc-addr http://10.0.0.1:8502/ --token t --admin-bind 127.0.0.1:0 --data-plane envoy --concurrency 4 ' +
       '--envoy-binary /opt/envoy --ignore-envoy-compatibility ' +
       '--deregister-after-critical 1h30m --deregister-on-exit --drain-time 1m0.5s --log-level debug -- --concurrency 1';
     expect(config(args)).toEqual({
@@ -52,6 +52,7 @@ describe('command line', () => {
       token: 't',
       adminBind: { host: '127.0.0.1', port: 0 },
       dataPlane: 'envoy',
+      concurrency: 4,
       bootstrapOnly: false,
       envoyBinary: '/opt/envoy',
       ignoreEnvoyCompatibility: true,
@@ -139,6 +140,8 @@ describe('command line', () => {
     ['--grpc-addr http://x:1 --grpc-ca-file ca.pem', 'url_malformed', 'https://'],
     ['--deregister-after-critical soon', 'duration_malformed', '--deregister-after-critical'],
     ['--drain-time 5', 'duration_malformed', '--drain-time'],
+    ['--concurrency none', 'concurrency_malformed', 'auto'],
+    ['--concurrency 0', 'concurrency_malformed', '1 to 128'],
     ['--data-plane haproxy', 'data_plane_unsupported', '--data-plane'],
     ['--envoy-binary /opt/envoy', 'needs_envoy', '--data-plane envoy'],
     ['--bootstrap-only --data-plane embedded', 'needs_envoy', '--bootstrap-only'],

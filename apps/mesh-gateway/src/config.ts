@@ -7,6 +7,7 @@
  * Source: Consul command/connect/envoy (flags, defaults), command/flags/http.go (environment).
  */
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import type { HostPort } from '@fed/alpn-mux';
 
 /** As the flag parser gives them. */
@@ -29,6 +30,7 @@ export interface Flags {
   readonly token?: string;
   readonly adminBind?: string;
   readonly dataPlane?: string;
+  readonly concurrency?: string;
   readonly bootstrap?: boolean;
   readonly bootstrapOnly?: boolean;
   readonly envoyBinary?: string;
@@ -72,6 +74,8 @@ export interface GatewayConfig {
   readonly token?: string;
   readonly adminBind: HostPort;
   readonly dataPlane: 'embedded' | 'envoy';
+  /** How many processor cores relay; absent: one, or all of them where Envoy relays. */
+  readonly concurrency?: number;
   /** Print Envoy's bootstrap and be done. */
   readonly bootstrapOnly: boolean;
   /** Path; absent: the one on PATH. */
@@ -99,6 +103,7 @@ export class UsageError extends Error {
   readonly code:
     | 'kind_unsupported'
     | 'data_plane_unsupported'
+    | 'concurrency_malformed'
     | 'needs_envoy'
     | 'expose_needs_registration'
     | 'proxy_protocol_needs_registration'
@@ -119,6 +124,7 @@ export class UsageError extends Error {
 }
 
 export const defaultPort = 8443;
+const concurrencyMax = 128;
 const logLevels: ReadonlySet<string> = new Set([
   'trace',
   'debug',
@@ -200,6 +206,7 @@ export function readConfig(flags: Flags, env: Readonly<Record<string, string | u
     ...(token && { token }),
     adminBind: parseAddress('admin-bind', flags.adminBind || '127.0.0.1:19000', 19_000),
     dataPlane,
+    ...(flags.concurrency && { concurrency: concurrencyOf(flags.concurrency) }),
     bootstrapOnly,
     ...(flags.envoyBinary && { envoyBinary: flags.envoyBinary }),
     ignoreEnvoyCompatibility: flags.ignoreEnvoyCompatibility ?? false,
@@ -209,6 +216,16 @@ export function readConfig(flags: Flags, env: Readonly<Record<string, string | u
     drainMs: durationMs('drain-time', flags.drainTime || '5s'),
     logLevel,
   };
+}
+
+function concurrencyOf(text: string): number {
+  const count = text === 'auto' ? availableParallelism() : /^\d+$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= concurrencyMax) return count;
+  throw new UsageError(
+    'concurrency_malformed',
+    'concurrency',
+    `"${text}" is no number from 1 to ${concurrencyMax}: write how many cores are to relay, or auto for all`,
+  );
 }
 
 function assertNothingForEnvoy(flags: Flags, bootstrapOnly: boolean): void {

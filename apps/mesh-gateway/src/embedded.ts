@@ -1,19 +1,18 @@
 /**
  * embedded.ts: the relay of this program as a data plane: an xDS client in front, an admin port beside it.
  *
- * Lives here: their coupling. Must not live here: connections (relay/), streams (@fed/xds).
+ * Lives here: their coupling. Must not live here: connections (relay/), several processes (crew/), streams (@fed/xds).
  */
 import type { HostPort } from '@fed/alpn-mux';
 import { openXdsClient, type XdsClient } from '@fed/xds';
 import { openAdmin } from './admin.ts';
+import { type Carrier, openCarrier } from './carrier.ts';
 import type { GatewayConfig } from './config.ts';
+import { Crew, type CrewEvent } from './crew/crew.ts';
 import type { Announce, DataPlane } from './data-plane.ts';
+import { connectionsMax } from './limits.ts';
 import { type Log, relayLogger } from './log.ts';
-import { Relay } from './relay/relay.ts';
 import type { World } from './world.ts';
-
-/** Each relayed connection is two descriptors; a tenth is left for everything else. */
-const connectionsPerDescriptor = 0.45;
 
 export interface EmbeddedOptions {
   readonly config: GatewayConfig;
@@ -27,34 +26,39 @@ export interface EmbeddedOptions {
 /** Its admin port answers from now on. Throws an AdminError. */
 export async function openEmbeddedPlane(o: EmbeddedOptions): Promise<DataPlane> {
   const { config, world, log } = o;
-  const { clock, wallMs, rng, resolve } = world;
+  const { clock, rng } = world;
   const { id, service, token, nodeName } = config;
-  const logRelay = relayLogger(log, clock.now);
+  const openedAt = clock.now();
   let announced = false;
+  let stopping = false;
   let binds: readonly HostPort[] = [];
   let xds: XdsClient | undefined;
 
-  const relay: Relay = new Relay({
-    clock,
-    wallMs,
-    rng,
-    resolve,
-    limits: { connectionsMax: Math.floor(world.openFilesMax() * connectionsPerDescriptor) },
-    onEvent: (e) => {
-      logRelay(e);
-      if (announced || e.kind !== 'listening' || !relay.ready) return;
+  await using opened = new AsyncDisposableStack();
+  const carrier: Carrier = opened.use(
+    openCarrierOf(o, () => {
+      if (announced) return;
       announced = true;
       o.announce(binds, admin.address);
-    },
-  });
-  const admin = await openAdmin(config.adminBind, {
-    metrics: () => {
-      relay.counters.set('control_plane.connected_state', '', xds?.state().phase === 'connected' ? 1 : 0);
-      return relay.metrics();
-    },
-    ready: () => relay.ready,
-    connections: () => relay.journal.list(),
-  });
+    }),
+  );
+  const metrics = async (): Promise<string> => {
+    const counters = await carrier.counters();
+    counters.set('control_plane.connected_state', '', xds?.state().phase === 'connected' ? 1 : 0);
+    counters.set('server.live', '', stopping ? 0 : 1);
+    counters.set('server.state', '', stopping ? 1 : carrier.ready ? 0 : 3); // live, draining, initializing
+    counters.set('server.uptime', '', Math.floor((clock.now() - openedAt) / 1_000));
+    return counters.text();
+  };
+  const admin = opened.use(
+    await openAdmin(config.adminBind, {
+      metrics,
+      ready: () => carrier.ready,
+      connections: () => carrier.journal(),
+    }),
+  );
+  opened.defer(async () => await xds?.[Symbol.asyncDispose]());
+  const closing = opened.move();
 
   return {
     async start({ target, tls }) {
@@ -73,22 +77,63 @@ export async function openEmbeddedPlane(o: EmbeddedOptions): Promise<DataPlane> 
         },
         onConfig: (c) => {
           binds = c.listeners.map((l) => l.bind);
-          relay.apply(c);
+          carrier.apply(c);
           log.info({ listeners: c.listeners.length, clusters: c.clusters.size }, 'configuration applied');
         },
       });
     },
     ended: new Promise(() => {}),
-    connections: async () => relay.connections,
+    connections: () => carrier.connections(),
     async drain(withinMs) {
+      stopping = true;
       await xds?.[Symbol.asyncDispose]();
-      await relay.drain(withinMs);
+      await carrier.drain(withinMs);
       return 0;
     },
-    async [Symbol.asyncDispose]() {
-      await xds?.[Symbol.asyncDispose]();
-      await relay[Symbol.asyncDispose]();
-      await admin[Symbol.asyncDispose]();
+    [Symbol.asyncDispose]: () => closing.disposeAsync(),
+  };
+}
+
+/** `onReady`: everybody listens on everything; may be called again. */
+function openCarrierOf({ config, world, log }: EmbeddedOptions, onReady: () => void): Carrier {
+  const { clock, wallMs, rng, resolve } = world;
+  const { concurrency: size = 1 } = config;
+  if (size > 1) {
+    const tell = crewLogger(log);
+    return new Crew({
+      size,
+      clock,
+      start: (index) => world.startWorker(index, config.logLevel),
+      freePort: world.freePort,
+      onEvent: (e) => {
+        tell(e);
+        if (e.kind === 'ready') onReady();
+      },
+    });
+  }
+  const logRelay = relayLogger(log, clock.now);
+  const carrier = openCarrier({
+    clock,
+    wallMs,
+    rng,
+    resolve,
+    limits: { connectionsMax: connectionsMax(world.openFilesMax()) },
+    onEvent: (e) => {
+      logRelay(e);
+      if (e.kind === 'listening' && carrier.ready) onReady();
     },
+  });
+  return carrier;
+}
+
+function crewLogger(log: Log): (e: CrewEvent) => void {
+  const relayLog = relayLogger(log, () => 0);
+  return (e) => {
+    if (e.kind === 'bindFailed') relayLog(e);
+    else if (e.kind === 'workerEnded')
+      log.error(
+        { worker: e.index, restartMs: e.restartMs },
+        `a worker ended (${e.how}) and its connections with it; the others go on, another takes its place`,
+      );
   };
 }

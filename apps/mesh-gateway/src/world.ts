@@ -9,6 +9,8 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import type { WorkerLink } from './crew/messages.ts';
+import { startWorker } from './crew/start-worker.ts';
 import { type Exchange, exchange } from './exchange.ts';
 import { type Programs, systemPrograms } from './programs.ts';
 import type { Clock, Resolve, Rng } from './relay/ports.ts';
@@ -27,6 +29,8 @@ export interface World {
   readonly openFilesMax: () => number;
   readonly exchange: Exchange;
   readonly programs: Programs;
+  /** A process that relays, told by the link what. */
+  readonly startWorker: (index: number, logLevel: string) => WorkerLink;
   /** One line on stdout. */
   readonly print: (line: string) => void;
 }
@@ -77,6 +81,7 @@ export function systemWorld(): World {
     },
     exchange,
     programs: systemPrograms,
+    startWorker,
     print: (line) => void process.stdout.write(`${line}\n`),
   };
 }

@@ -151,41 +151,46 @@ function through(port: number): TLSSocket {
   return tls;
 }
 
-test('a gateway: registered with a real port, configured over xDS, relaying, visible, drained, deregistered', async () => {
-  const { services, httpAddr } = await datacenter();
-  const gateway = start(
-    `-expose-servers -http-addr ${httpAddr} -address 127.0.0.1:0 -admin-bind 127.0.0.1:0 -deregister-on-exit`,
-  );
-  const line = await gateway.announcement();
-  const [, port, admin] =
-    /^mesh gateway mesh-gateway listening on 127\.0\.0\.1:(\d+), admin on (http:\/\/127\.0\.0\.1:\d+)$/.exec(
-      line,
-    ) ?? [];
-  expect(services.value.get('mesh-gateway')).toMatchObject({
-    Port: Number(port),
-    Meta: { 'consul-wan-federation': '1' },
-    Check: { TCP: `127.0.0.1:${port}` },
-  });
-  const tls = through(Number(port));
-  tls.write('end to end');
-  expect(String((await once(tls, 'data'))[0])).toBe('end to end');
+test.each(['', ' -concurrency 2'])(
+  'a gateway%s: registered with a real port, configured over xDS, relaying, visible, drained, deregistered',
+  async (flags) => {
+    const { services, httpAddr } = await datacenter();
+    const gateway = start(
+      `-expose-servers -http-addr ${httpAddr} -address 127.0.0.1:0 -admin-bind 127.0.0.1:0 -deregister-on-exit${flags}`,
+    );
+    const line = await gateway.announcement();
+    const [, port, admin] =
+      /^mesh gateway mesh-gateway listening on 127\.0\.0\.1:(\d+), admin on (http:\/\/127\.0\.0\.1:\d+)$/.exec(
+        line,
+      ) ?? [];
+    expect(services.value.get('mesh-gateway')).toMatchObject({
+      Port: Number(port),
+      Meta: { 'consul-wan-federation': '1' },
+      Check: { TCP: `127.0.0.1:${port}` },
+    });
+    const tls = through(Number(port));
+    tls.write('end to end');
+    expect(String((await once(tls, 'data'))[0])).toBe('end to end');
 
-  const get = async (path: string): Promise<string> => (await fetch(`${admin}${path}`)).text();
-  expect(await get('/ready')).toBe('LIVE\n');
-  expect(JSON.parse(await get('/connections'))).toMatchObject([
-    { state: 'open', sni: 'n1.server.dc1.consul', cluster: 'n1.server.dc1.consul' },
-  ]);
-  const metrics = await get('/metrics');
-  expect(metrics).toContain('\nenvoy_control_plane_connected_state 1\n');
-  expect(metrics).toContain('envoy_cluster_upstream_cx_active{envoy_cluster_name="n1.server.dc1.consul"} 1');
+    const get = async (path: string): Promise<string> => (await fetch(`${admin}${path}`)).text();
+    expect(await get('/ready')).toBe('LIVE\n');
+    expect(JSON.parse(await get('/connections'))).toMatchObject([
+      { state: 'open', sni: 'n1.server.dc1.consul', cluster: 'n1.server.dc1.consul' },
+    ]);
+    const metrics = await get('/metrics');
+    expect(metrics).toContain('\nenvoy_control_plane_connected_state 1\n');
+    expect(metrics).toContain(
+      'envoy_cluster_upstream_cx_active{envoy_cluster_name="n1.server.dc1.consul"} 1',
+    );
 
-  gateway.stop.abort();
-  await services.until((all) => all.size === 0);
-  tls.write('still');
-  expect(String((await once(tls, 'data'))[0])).toBe('still');
-  tls.end();
-  await gateway.running;
-});
+    gateway.stop.abort();
+    await services.until((all) => all.size === 0);
+    tls.write('still');
+    expect(String((await once(tls, 'data'))[0])).toBe('still');
+    tls.end();
+    await gateway.running;
+  },
+);
 
 test('a gateway: somebody else registered it; one that cannot begin says why and leaves nothing open', async () => {
   const { services, httpAddr } = await datacenter();

@@ -662,7 +662,7 @@ describe('limits and end', () => {
     client.write(hello);
     expect(await fate(client)).toEqual(['end', '']);
     expect((await o.event('closed')).outcome).toBe('overflow');
-    expect(o.relay.metrics()).toContain(
+    expect(o.relay.measure().text()).toContain(
       `envoy_cluster_circuit_breakers_default_cx_open{envoy_cluster_name="${sni}"} 1`,
     );
   });
@@ -725,7 +725,7 @@ describe('limits and end', () => {
     const { relay, bind, event } = await listening([await tlsEcho('hi')]);
     const client = throughTls(bind);
     expect(await read(client, 2)).toBe('hi');
-    const during = relay.metrics();
+    const during = relay.measure().text();
     for (const line of [
       `envoy_listener_downstream_cx_active{envoy_listener_address="127.0.0.1_${bind.port}"} 1`,
       `envoy_cluster_upstream_cx_active{envoy_cluster_name="${sni}"} 1`,
@@ -742,7 +742,7 @@ describe('limits and end', () => {
     client.end();
     await event('closed');
     const [record] = relay.journal.list();
-    const after = relay.metrics();
+    const after = relay.measure().text();
     expect(after).toContain(
       `envoy_tcp_downstream_cx_rx_bytes_total{envoy_tcp_prefix="local"} ${record?.clientBytes}`,
     );
@@ -753,6 +753,6 @@ describe('limits and end', () => {
       `envoy_listener_downstream_cx_active{envoy_listener_address="127.0.0.1_${bind.port}"} 0`,
     );
     relay.apply({ listeners: [], clusters: new Map() });
-    expect(relay.metrics()).not.toContain('envoy_cluster_upstream_cx_active');
+    expect(relay.measure().text()).not.toContain('envoy_cluster_upstream_cx_active');
   });
 });

@@ -101,6 +101,7 @@ export async function openEnvoyPlane(o: EnvoyOptions): Promise<DataPlane> {
           ...['--config-path', secret.path],
           '--disable-hot-restart',
           ...['--drain-time-s', String(drainTimeSec)],
+          ...(config.concurrency === undefined ? [] : ['--concurrency', String(config.concurrency)]),
           ...config.envoyArgs,
         ]);
       } catch (cause) {

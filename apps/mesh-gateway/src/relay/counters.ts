@@ -97,6 +97,18 @@ export type Counter = (typeof counters)[number];
 export type Gauge = (typeof gauges)[number];
 export type Summary = (typeof summaries)[number];
 
+/** All values, as they can be sent to another process. */
+export interface Tally {
+  readonly values: readonly Series<Counter | Gauge, number>[];
+  readonly summaries: readonly Series<Summary, { readonly sum: number; readonly count: number }>[];
+}
+type Series<Family, Value> = readonly [Family, readonly (readonly [label: string, value: Value])[]];
+
+/** Of several processes that relay together each counts these by itself, and the same: the sum would be too much. */
+const countedByAll =
+  /^(cluster_manager|listener_manager|server\.(live|state|uptime)|cluster\.(membership|outlier|circuit))/;
+const counterNames: ReadonlySet<string> = new Set(counters);
+
 export class Counters {
   readonly #values = new Map<Counter | Gauge, Map<string, number>>();
   readonly #summaries = new Map<Summary, Map<string, { sum: number; count: number }>>();
@@ -127,6 +139,42 @@ export class Counters {
       if (!family.startsWith(`${group}.`)) continue;
       for (const label of series.keys()) if (!labels.has(label)) series.delete(label);
     }
+  }
+
+  tally(): Tally {
+    return {
+      values: [...this.#values].map(([family, series]) => [family, [...series]]),
+      summaries: [...this.#summaries].map(([family, series]) => [family, [...series]]),
+    };
+  }
+
+  /** What several processes have together, and of those that are gone what stays: their counters, not their gauges. */
+  static sum(present: readonly Tally[], gone: readonly Tally[] = []): Counters {
+    const all = new Counters();
+    for (const [tallies, isGone] of [
+      [present, false],
+      [gone, true],
+    ] as const)
+      for (const { values, summaries } of tallies) {
+        for (const [family, series] of values)
+          if (!isGone || counterNames.has(family))
+            for (const [label, value] of series) all.#join(family, label, value);
+        for (const [family, series] of summaries)
+          for (const [label, { sum, count }] of series) all.#joinSummary(family, label, sum, count);
+      }
+    return all;
+  }
+
+  #join(family: Counter | Gauge, label: string, value: number): void {
+    const series = entry(this.#values, family);
+    const before = series.get(label) ?? 0;
+    series.set(label, countedByAll.test(family) ? Math.max(before, value) : before + value);
+  }
+
+  #joinSummary(family: Summary, label: string, sum: number, count: number): void {
+    const series = entry(this.#summaries, family);
+    const before = series.get(label) ?? { sum: 0, count: 0 };
+    series.set(label, { sum: before.sum + sum, count: before.count + count });
   }
 
   /** Prometheus text format 0.0.4. */

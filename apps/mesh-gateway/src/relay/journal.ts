@@ -12,6 +12,8 @@ export const closedMax = 1_024;
 /** One relayed connection as JSON. Addresses are `host:port`, times ISO 8601, `*Bytes` what that side sent. */
 export interface RelayRecord {
   readonly id: number;
+  /** Which process relays it, where there are several; ids are its own. */
+  readonly worker?: number;
   readonly state: 'hello' | 'dialing' | 'open' | 'closed';
   readonly listener: string;
   readonly client: string;

@@ -18,6 +18,7 @@ const clientKeepAliveMs = 60_000;
 
 export class Listener {
   readonly bind: HostPort;
+  readonly #shared: boolean;
   readonly #clock: Clock;
   readonly #onConnection: (socket: Socket) => void;
   readonly #onState: (l: Listener, e: Error | undefined) => void;
@@ -29,12 +30,15 @@ export class Listener {
 
   constructor(o: {
     bind: HostPort;
+    /** Other processes of ours listen there, too; the kernel spreads connections over all. */
+    shared: boolean;
     clock: Clock;
     onConnection: (socket: Socket) => void;
     /** Called when it begins to listen, and for every attempt that failed. */
     onState: (l: Listener, e: Error | undefined) => void;
   }) {
     this.bind = o.bind;
+    this.#shared = o.shared;
     this.#clock = o.clock;
     this.#onConnection = o.onConnection;
     this.#onState = o.onState;
@@ -73,7 +77,8 @@ export class Listener {
       this.#onState(this, e);
       if (!this.#closed) this.#retry = this.#clock.at(this.#clock.now() + bindRetryMs, () => this.open());
     });
-    server.listen({ port: this.bind.port, host: this.bind.host, backlog: backlogMax });
+    const { host, port } = this.bind;
+    server.listen({ port, host, backlog: backlogMax, reusePort: this.#shared });
   }
 
   /** Stops accepting for a while; open connections go on. */

@@ -45,6 +45,8 @@ export interface RelayOptions {
   readonly rng: Rng;
   readonly resolve: Resolve;
   readonly limits: RelayLimits;
+  /** Other processes of ours listen on the same ports. */
+  readonly sharedPorts?: boolean;
   readonly onEvent: (e: RelayEvent) => void;
 }
 
@@ -75,6 +77,7 @@ export class Relay implements House, AsyncDisposable {
   readonly clusters: Clusters;
   readonly #onEvent: (e: RelayEvent) => void;
   readonly #limits: Required<RelayLimits>;
+  readonly #sharedPorts: boolean;
   readonly #openedAtMs: number;
   readonly #gates = new Map<string, Gate>();
   readonly #passages = new Set<Passage>();
@@ -91,18 +94,14 @@ export class Relay implements House, AsyncDisposable {
     this.wallMs = o.wallMs;
     this.#onEvent = o.onEvent;
     this.#limits = { hellosMax: hellosMaxDefault, drainMs: drainMsDefault, ...o.limits };
+    this.#sharedPorts = o.sharedPorts ?? false;
     this.#openedAtMs = o.clock.now();
     this.clusters = new Clusters(o, this.counters);
   }
 
   /** Throws a RelayConfigError, and then changes nothing (R2). Ports are bound in the background: see onEvent. */
   apply(config: RelayConfig): void {
-    const wanted = new Map<string, Wanted>();
-    for (const { name, bind, proxyProtocol, helloTimeoutMs, chains } of config.listeners) {
-      const key = renderHostPort(bind);
-      if (wanted.has(key)) throw new RelayConfigError('listener_twice', `two listeners on ${key}`);
-      wanted.set(key, { name, bind, proxyProtocol, helloTimeoutMs, routes: new RouteTable(chains) });
-    }
+    const wanted = checked(config);
     if (this.#stopping) return;
     this.clusters.apply(config.clusters);
     this.#configured = true;
@@ -135,8 +134,8 @@ export class Relay implements House, AsyncDisposable {
     return this.#passages.size;
   }
 
-  /** Prometheus text. */
-  metrics(): string {
+  /** The counters, brought up to this moment. */
+  measure(): Counters {
     const { counters } = this;
     for (const passage of this.#passages) passage.account();
     this.clusters.measure(this.clock.now());
@@ -147,7 +146,7 @@ export class Relay implements House, AsyncDisposable {
     counters.set('server.state', '', this.#stopping ? 1 : this.ready ? 0 : 3); // live, draining, initializing
     counters.set('server.uptime', '', Math.floor((this.clock.now() - this.#openedAtMs) / 1_000));
     counters.set('server.total_connections', '', this.#passages.size);
-    return counters.text();
+    return counters;
   }
 
   /** Stops accepting; resolves once all connections have ended, or `withinMs` later, when the rest is cut. */
@@ -202,6 +201,7 @@ export class Relay implements House, AsyncDisposable {
       label: `${bind.host}_${bind.port}`,
       listener: new Listener({
         bind,
+        shared: this.#sharedPorts,
         clock: this.clock,
         onConnection: (socket) => this.#accept(socket, gate),
         onState: (_listener, cause) => {
@@ -264,3 +264,17 @@ export class Relay implements House, AsyncDisposable {
     }
   }
 }
+
+/** Listeners by address. Throws a RelayConfigError if they contradict each other or themselves. */
+function checked(config: RelayConfig): ReadonlyMap<string, Wanted> {
+  const wanted = new Map<string, Wanted>();
+  for (const { name, bind, proxyProtocol, helloTimeoutMs, chains } of config.listeners) {
+    const key = renderHostPort(bind);
+    if (wanted.has(key)) throw new RelayConfigError('listener_twice', `two listeners on ${key}`);
+    wanted.set(key, { name, bind, proxyProtocol, helloTimeoutMs, routes: new RouteTable(chains) });
+  }
+  return wanted;
+}
+
+/** Whether a relay would take it: throws a RelayConfigError if not. */
+export const checkConfig = (config: RelayConfig): void => void checked(config);
