@@ -5,7 +5,7 @@ import { ReportLimit } from '@fed/alpn-mux';
 import type { LogEvent } from '@fed/fsm';
 import type { AntiEntropyEvent, PruningEvent, Round } from '@fed/replication';
 import { RpcApplicationError, RpcError } from '@fed/rpc';
-import pino, { type Logger } from 'pino';
+import pino, { type DestinationStream, type Logger } from 'pino';
 import { UnansweredError } from './abroad.ts';
 import type { RootsTurn } from './connect-ca/follow-roots.ts';
 import { HttpError } from './http/server.ts';
@@ -25,11 +25,12 @@ export interface RoomEvent {
   readonly fields?: Readonly<Record<string, string | number>>;
 }
 
-export function openLog(level: string): Log {
+/** To stderr, or `to`. */
+export function openLog(level: string, to?: DestinationStream): Log {
   const formatters = { level: (label: string) => ({ level: label }) };
   return pino(
     { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters },
-    pino.destination({ dest: 2, sync: true }),
+    to ?? pino.destination({ dest: 2, sync: true }),
   );
 }
 

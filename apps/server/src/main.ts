@@ -83,7 +83,7 @@ export async function runServer(
 ): Promise<void> {
   const { clock, rng, randomBytes, wallMs, machine } = world;
   const { datacenter, primary, domain } = config;
-  const room = (name: string) => roomLog(log, name, clock.now);
+  const room = (name: string) => roomLog(log, name, () => clock.now());
   const identity = machine.readIdentity(config, wallMs());
   const serverAddress = `${config.advertiseHost}:${config.serverPort}`;
   const observed = new Observed({ datacenter, primary, world, log });
@@ -158,7 +158,7 @@ export async function runServer(
     lan: () => lanPool,
     wallMs,
   });
-  const timed = timing(answers, { metrics: observed.metrics, now: clock.now });
+  const timed = timing(answers, { metrics: observed.metrics, now: () => clock.now() });
   const endpoints = aroundEndpoints(timed, { access, datacenter, fsm });
   const ask = createAsk({
     datacenter,

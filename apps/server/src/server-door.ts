@@ -31,7 +31,7 @@ export async function openServerDoor(o: ServerDoorOptions): Promise<ServerDoor> 
   const { config, tls, registry, transport, foreign, log } = o;
   const { clock, machine } = o.world;
   const bind = { host: config.bindHost, port: config.serverPort };
-  const rpc = new ServedRpc({ registry, clock, log: roomLog(log, 'rpc', clock.now) });
+  const rpc = new ServedRpc({ registry, clock, log: roomLog(log, 'rpc', () => clock.now()) });
   const front = await binding('ports.server', bind, () =>
     machine.openDoor({
       bind,

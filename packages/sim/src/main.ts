@@ -2,6 +2,7 @@
  * main.ts: the simulator from the command line.
  *
  *   npm run sim -- [--seeds 20] [--first 1] [--nodes N] [--verify]          bad days, each followed by a good one
+ *   npm run sim -- --federation [--seeds 20] [--first 1] [--nodes N] [--verify]   the same for whole federations
  *   npm run sim -- --scenario spread [--nodes 1000] [--rumours 20]          gossip rounds to everybody, beside SWIM
  *   npm run sim -- --scenario lifeguard [--nodes 128] [--seeds 1]           false positives, with Lifeguard and without
  *
@@ -11,6 +12,7 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { runDays } from './days.ts';
 import { contactsPerRound, roundsToAll } from './epidemic.ts';
+import { runFederationDays } from './federation/days.ts';
 import { runAll } from './pool.ts';
 import { spreadByGossipAlone, spreadConfig, spreadInCluster } from './spread.ts';
 import type { Task } from './worker.ts';
@@ -35,13 +37,23 @@ const { values } = parseArgs({
     rumours: { type: 'string', default: '20' },
     workers: { type: 'string', default: String(availableParallelism()) },
     verify: { type: 'boolean', default: false },
+    federation: { type: 'boolean', default: false },
   },
 });
 const first = integer('first', values.first);
 const workers = integer('workers', values.workers);
 const nodes = values.nodes === undefined ? undefined : integer('nodes', values.nodes);
 
-switch (values.scenario) {
+const scenario = values.federation ? 'federation' : values.scenario;
+
+switch (scenario) {
+  case 'federation': {
+    const seeds = integer('seeds', values.seeds ?? '20');
+    finish(
+      await runFederationDays({ first, seeds, datacenters: nodes, verify: values.verify, workers, progress }),
+    );
+    break;
+  }
   case 'days': {
     const seeds = integer('seeds', values.seeds ?? '20');
     finish(await runDays({ first, seeds, nodes, verify: values.verify, workers, progress }));
@@ -54,7 +66,7 @@ switch (values.scenario) {
     finish(await lifeguard(nodes ?? 128, integer('seeds', values.seeds ?? '1')));
     break;
   default:
-    throw new Error(`--scenario ${values.scenario}: there are days, spread and lifeguard`);
+    throw new Error(`--scenario ${values.scenario}: there are days, federation, spread and lifeguard`);
 }
 
 async function spread(members: number, rumours: number): Promise<boolean> {

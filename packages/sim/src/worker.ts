@@ -2,15 +2,29 @@
  * worker.ts: one thread of pool.ts: does what it is asked, one task at a time.
  */
 import { parentPort } from 'node:worker_threads';
+import { type DayResult, runFederationDay } from './federation/day.ts';
 import { countFalsePositives, type FalsePositives, type LifeguardOptions } from './lifeguard.ts';
 import { runScenario, type ScenarioResult } from './scenario.ts';
 
 export type Task =
   | { readonly kind: 'day'; readonly seed: number; readonly nodes: number; readonly twice: boolean }
+  | {
+      readonly kind: 'federation';
+      readonly seed: number;
+      readonly datacenters?: number;
+      readonly twice: boolean;
+      readonly logLevel: string;
+    }
   | ({ readonly kind: 'lifeguard' } & LifeguardOptions);
 
 export type Outcome =
   | { readonly kind: 'day'; readonly result: ScenarioResult; readonly again: string; readonly tookMs: number }
+  | {
+      readonly kind: 'federation';
+      readonly result: DayResult;
+      readonly again: string;
+      readonly tookMs: number;
+    }
   | { readonly kind: 'lifeguard'; readonly found: FalsePositives };
 
 async function perform(task: Task): Promise<Outcome> {
@@ -21,6 +35,13 @@ async function perform(task: Task): Promise<Outcome> {
       const tookMs = performance.now() - began;
       const again = task.twice ? (await runScenario(task)).hash : result.hash;
       return { kind: 'day', result, again, tookMs };
+    }
+    case 'federation': {
+      const began = performance.now();
+      const result = await runFederationDay(task);
+      const tookMs = performance.now() - began;
+      const again = task.twice ? (await runFederationDay(task)).hash : result.hash;
+      return { kind: 'federation', result, again, tookMs };
     }
     case 'lifeguard':
       return { kind: 'lifeguard', found: await countFalsePositives(task) };

@@ -57,7 +57,7 @@ export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {
       restored: () => takePlace({ fsm, self, serverPort: config.serverPort }),
     }),
     ...eventRoutes({ ...config, ask, book: rooms.events, clock: rooms.clock, randomBytes: o.randomBytes }),
-    ...xdsRoutes({ nodeName, gateways: rooms.gateways, now: rooms.clock.now }),
+    ...xdsRoutes({ nodeName, gateways: rooms.gateways, now: () => rooms.clock.now() }),
     ...agentRoutes({
       datacenter,
       nodeName,

@@ -1,0 +1,54 @@
+/**
+ * The whole stack in the simulator: named stories beside a model of the original's rules, and some bad days. Many more days:
+ * `npm run sim -- --federation --seeds 1000`.
+ */
+import { expect, test } from 'vitest';
+import { runFederationDay } from '../src/federation/day.ts';
+import { Federation } from '../src/federation/federation.ts';
+import { FrameCounter } from '../src/federation/frame-counter.ts';
+import { scenarios, tell } from '../src/federation/scenarios.ts';
+
+test.each(scenarios.map((scenario) => [scenario.name, scenario] as const))('%s', async (_name, scenario) => {
+  const ours = await tell(scenario, 'ours');
+  expect(ours.figure, scenario.measures).toBeLessThanOrEqual(scenario.bound);
+  const original = await tell(scenario, "the original's");
+  expect(original.figure, `the original's rule: ${scenario.measures}`).toBeGreaterThan(scenario.bound);
+});
+
+test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])('a bad day, seed %i', async (seed) => {
+  const { violations, reads } = await runFederationDay({ seed, logLevel: 'error' });
+  expect(violations).toEqual([]);
+  expect(reads).toBeGreaterThan(0);
+});
+
+test('the same seed gives the same day, another seed another', async () => {
+  const once = await runFederationDay({ seed: 33 });
+  expect((await runFederationDay({ seed: 33 })).hash).toBe(once.hash);
+  expect((await runFederationDay({ seed: 34 })).hash).not.toBe(once.hash);
+});
+
+test('servers of all datacenters have the same private address, and nobody is taken for another', async () => {
+  const fed = await Federation.open({ seed: 5, datacenters: 4 });
+  fed.startAll();
+  expect(await fed.untilWhole(10_000)).toBeTypeOf('number');
+  expect(new Set(fed.datacenters.map(({ server }) => server.host.address)).size).toBe(1);
+  for (const { server } of fed.datacenters) {
+    const seen = server.running?.rooms.wan.members().map(({ name, host }) => `${name} ${host}`);
+    expect(seen?.sort()).toEqual(['n1.dc1', 'n1.dc2', 'n1.dc3', 'n1.dc4'].map((name) => `${name} 10.0.0.1`));
+  }
+  await fed.clock.until(fed.close());
+});
+
+test('frames are counted whole, however they are cut', () => {
+  const stream = Buffer.concat(
+    [1, 300, 0, 2].map((size) =>
+      Buffer.concat([Buffer.from([0, 0, size >> 8, size & 255]), Buffer.alloc(size)]),
+    ),
+  );
+  for (const piece of [1, 3, 7, stream.length]) {
+    const counter = new FrameCounter();
+    let whole = 0;
+    for (let at = 0; at < stream.length; at += piece) whole += counter.push(stream.subarray(at, at + piece));
+    expect(whole).toBe(4);
+  }
+});
