@@ -1,5 +1,5 @@
 /**
- * receive-queue.ts: bytes of a stream that nobody has read yet.
+ * byte-queue.ts: bytes of a stream that nobody has read yet.
  *
  * Bytes arrive as views of whatever the socket read, and a view keeps all of that alive: a peer that sends one byte per
  * frame could pin 64 KiB with each, and an object besides. So a view is kept only if it makes up at least half of its
@@ -10,7 +10,7 @@
 /** Small pieces are gathered in blocks of this size, in bytes. */
 const blockBytes = 4096;
 
-export class ReceiveQueue {
+export class ByteQueue {
   #pieces: Uint8Array[] = [];
   #first = 0;
   #block: Uint8Array | undefined; // the memory of the last piece, while it has room

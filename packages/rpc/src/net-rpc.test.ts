@@ -1,7 +1,14 @@
 /** Messages cut out of a byte stream. Recorded ones are in test/wire-vectors.test.ts. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeBody, encodeErrorReply, encodeReply, encodeRequest, MessageReader } from './net-rpc.ts';
+import {
+  decodeBody,
+  encodeErrorReply,
+  encodeReply,
+  encodeRequest,
+  MessageReader,
+  questionIn,
+} from './net-rpc.ts';
 
 describe('net/rpc messages', () => {
   test('an error reply has a body: the caller reads one', () => {
@@ -9,6 +16,14 @@ describe('net/rpc messages', () => {
     expect(Buffer.from(reply).toString('hex')).toBe(
       '83a54572726f72a26e6fa353657107ad536572766963654d6574686f64a3412e4280',
     );
+  });
+
+  test('the same question is the same whatever its number, and no other is', () => {
+    const numbers = [1, 127, 128, 255, 256, 65_535, 65_536, 2 ** 32 - 1, 2 ** 32, 2n ** 63n];
+    const asked = numbers.map((seq) => questionIn(encodeRequest(seq, 'A.B', { Datacenter: 'dc1' })));
+    expect(new Set(asked).size).toBe(1);
+    expect(questionIn(encodeRequest(1, 'A.C', { Datacenter: 'dc1' }))).not.toBe(asked[0]);
+    expect(questionIn(encodeRequest(1, 'A.B', { Datacenter: 'dc2' }))).not.toBe(asked[0]);
   });
 
   test('however the stream is cut, the same messages come out, and nothing is left', () => {

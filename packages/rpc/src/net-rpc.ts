@@ -7,7 +7,9 @@
  * Sources: net-rpc-msgpackrpc codec.go; Go net/rpc server.go (Request, Response, invalidRequest).
  */
 import { decode, MsgpackError, Reader, type Value, Writer } from '@fed/msgpack';
+import { ByteQueue } from './byte-queue.ts';
 import { RpcWireError } from './errors.ts';
+import { withResult } from './row-bytes.ts';
 import { ValueScanner } from './value-scanner.ts';
 
 export interface RpcHeader {
@@ -29,8 +31,16 @@ export function encodeRequest(seq: number | bigint, method: string, args: Value)
   return w.value(args).take();
 }
 
+/** What a request asks, without the number it has: the same text for the same question. */
+export function questionIn(request: Uint8Array): string {
+  const at = 5; // where the number begins: behind the map's byte and the four of "Seq"
+  const descriptor = request[at]!;
+  const numberBytes = descriptor < 0xcc ? 1 : 1 + (1 << (descriptor - 0xcc)); // uint 8 to 64
+  return Buffer.from(request.buffer, request.byteOffset, request.length).toString('latin1', at + numberBytes);
+}
+
 export function encodeReply(request: RpcHeader, result: Value): Uint8Array {
-  return replyHeader(request, '').value(result).take();
+  return withResult(replyHeader(request, ''), result);
 }
 
 export function encodeErrorReply(request: RpcHeader, error: string): Uint8Array {
@@ -49,18 +59,20 @@ export function decodeBody(body: Uint8Array, binaryKeys?: ReadonlySet<string>): 
 
 /**
  * Cuts what a stream brings into messages. Feed it, then take messages until there are none.
- * A message may have `bytesMax` bytes, and is refused as soon as it is sure to have more. Holds what has not been taken,
- * in one piece: a message that came in one chunk is a view of it, one that came in many is put together once.
+ * A message may have `bytesMax` bytes, and is refused as soon as it is sure to have more. What has not been taken is held as it
+ * came: a message in one chunk is a view of it, one in many is put together once, when its end is there.
  */
 export class MessageReader {
   readonly #bytesMax: number;
   readonly #scanner = new ValueScanner();
-  #memory: Uint8Array = new Uint8Array(0);
-  #borrowed = true; // the memory is a chunk of the stream's, filled to its end: nothing is ever written to it
-  #start = 0; // of the current message
-  #at = 0; // walked up to here
-  #end = 0; // fed up to here
-  #headerEnd: number | undefined; // once it is known, counted from #start
+  readonly #fed = new ByteQueue(); // not looked at
+  readonly #begun = new ByteQueue(); // the beginning of the current message, looked at
+  #begunBytes = 0;
+  #piece: Uint8Array = nothing; // being looked at
+  #start = 0; // of the current message in the piece
+  #at = 0; // looked at up to here
+  #headerEnd: number | undefined; // once it is known, counted from the start of the message
+  #bufferedBytes = 0;
 
   constructor(o: { readonly bytesMax: number }) {
     this.#bytesMax = o.bytesMax;
@@ -68,65 +80,78 @@ export class MessageReader {
 
   /** Fed and not taken. */
   get bufferedBytes(): number {
-    return this.#end - this.#start;
+    return this.#bufferedBytes;
   }
 
   feed(bytes: Uint8Array): void {
-    if (this.bufferedBytes === 0) {
-      this.#hold(bytes, true);
-      return;
-    }
-    if (this.#memory.length - this.#end < bytes.length) this.#grow(bytes.length);
-    this.#memory.set(bytes, this.#end);
-    this.#end += bytes.length;
+    this.#bufferedBytes += bytes.length;
+    if (this.#at === this.#piece.length && this.#fed.isEmpty) this.#look(bytes);
+    else this.#fed.push(bytes);
   }
 
   /** The next whole message, if there is one. Throws RpcWireError: the stream is out of step and must be closed. */
   next(): RawMessage | undefined {
-    while (this.#at < this.#end) {
-      const valueEnd = this.#scanner.scan(this.#memory.subarray(0, this.#end), this.#at);
-      this.#at = valueEnd ?? this.#end;
-      if (this.#at - this.#start + this.#scanner.bytesDue > this.#bytesMax)
+    for (;;) {
+      if (this.#at === this.#piece.length) {
+        if (this.#fed.isEmpty) break;
+        this.#look(this.#fed.shift());
+      }
+      const valueEnd = this.#scanner.scan(this.#piece, this.#at);
+      this.#at = valueEnd ?? this.#piece.length;
+      const messageBytes = this.#begunBytes + this.#at - this.#start;
+      if (messageBytes + this.#scanner.bytesDue > this.#bytesMax)
         throw new RpcWireError('too_large', `a message of more than ${this.#bytesMax} bytes`);
-      if (valueEnd === undefined) break;
+      if (valueEnd === undefined) continue;
       if (this.#headerEnd !== undefined) return this.#take(this.#headerEnd);
-      this.#headerEnd = valueEnd - this.#start;
+      this.#headerEnd = messageBytes;
     }
-    this.#letGoOfLargeChunk();
+    this.#setAside(); // half a message waits long, perhaps: it must not keep a much larger chunk alive
     return undefined;
   }
 
+  /** Goes on with this piece; what the one before had of the current message is kept. */
+  #look(piece: Uint8Array): void {
+    this.#setAside();
+    this.#piece = piece;
+    this.#start = 0;
+    this.#at = 0;
+  }
+
+  #setAside(): void {
+    const rest = this.#piece.subarray(this.#start);
+    if (rest.length > 0) this.#begun.push(rest);
+    this.#begunBytes += rest.length;
+    this.#piece = nothing;
+    this.#start = 0;
+    this.#at = 0;
+  }
+
   #take(headerBytes: number): RawMessage {
-    const view = this.#memory.subarray(this.#start, this.#at);
-    // Byte strings of the decoded body will be views of it, and may live long: they must not pin much more than it.
-    const message = ownsItsMemory(view) ? view : new Uint8Array(view);
-    this.#start = this.#at; // nothing is ever written in front of #end, so the view stays what it is
+    const message = this.#together(this.#piece.subarray(this.#start, this.#at));
+    this.#start = this.#at;
     this.#headerEnd = undefined;
+    this.#bufferedBytes -= message.length;
     const header = guarded(() => decodeHeader(message.subarray(0, headerBytes)));
     return { header, body: message.subarray(headerBytes) };
   }
 
-  /** Half a message waits long, perhaps: it must not keep a much larger chunk alive. */
-  #letGoOfLargeChunk(): void {
-    const rest = this.#memory.subarray(this.#start, this.#end);
-    if (this.#borrowed && !ownsItsMemory(rest)) this.#hold(new Uint8Array(rest), false);
-  }
-
-  #grow(bytes: number): void {
-    const rest = this.#memory.subarray(this.#start, this.#end);
-    const memory = new Uint8Array(Math.max(2 * rest.length, rest.length + bytes));
-    memory.set(rest);
-    this.#hold(memory, false, rest.length);
-  }
-
-  #hold(memory: Uint8Array, borrowed: boolean, used = memory.length): void {
-    this.#memory = memory;
-    this.#borrowed = borrowed;
-    this.#at -= this.#start;
-    this.#start = 0;
-    this.#end = used;
+  /** Byte strings of the decoded body will be views of it, and may live long: they must not pin much more than it. */
+  #together(end: Uint8Array): Uint8Array {
+    if (this.#begun.isEmpty) return ownsItsMemory(end) ? end : new Uint8Array(end);
+    const message = Buffer.allocUnsafeSlow(this.#begunBytes + end.length);
+    let at = 0;
+    while (!this.#begun.isEmpty) {
+      const piece = this.#begun.shift();
+      message.set(piece, at);
+      at += piece.length;
+    }
+    message.set(end, at);
+    this.#begunBytes = 0;
+    return message;
   }
 }
+
+const nothing = new Uint8Array(0);
 
 function ownsItsMemory(view: Uint8Array): boolean {
   return view.length * 2 >= view.buffer.byteLength;

@@ -10,10 +10,11 @@ import type { Duplex } from 'node:stream';
 import type { Value } from '@fed/msgpack';
 import { Breaker, type BreakerConfig } from './breaker.ts';
 import { RpcError, RpcWireError, YamuxError } from './errors.ts';
-import { decodeBody, encodeRequest, type RawMessage } from './net-rpc.ts';
+import { decodeBody, encodeRequest, questionIn, type RawMessage } from './net-rpc.ts';
 import { Patience } from './patience.ts';
 import { PooledSession } from './pooled-session.ts';
 import type { Clock, DialRpc, RpcTarget } from './ports.ts';
+import { ReplyMemory } from './reply-memory.ts';
 import { systemClock } from './system.ts';
 import { openYamux } from './yamux/session.ts';
 import type { YamuxConfig } from './yamux/session-events.ts';
@@ -28,6 +29,8 @@ export interface RpcPoolOptions {
   /** Calls to one datacenter at once; more fail with `busy`. Each may be a blocking query of ten minutes. */
   readonly datacenterCallsMax?: number;
   readonly replyBytesMax?: number;
+  /** Bytes of replies kept to recognise those that come again unchanged. Values that came again are frozen. */
+  readonly repliesKeptBytesMax?: number;
   readonly breaker?: Partial<BreakerConfig>;
   readonly yamux?: Partial<YamuxConfig>;
 }
@@ -72,6 +75,7 @@ const streamsIdleMaxDefault = 64;
 const datacenterCallsMaxDefault = 4096;
 /** A dump of a large catalog has a few MiB. */
 const replyBytesMaxDefault = 64 * 1024 * 1024;
+const repliesKeptBytesMaxDefault = 4 * 1024 * 1024;
 const breakerDefaults: BreakerConfig = { failuresMax: 3, refuseMs: 500, refuseMsMax: 8_000 };
 
 const gettingConn = 'rpc error getting client: failed to get conn: ';
@@ -107,12 +111,14 @@ class Pool implements RpcPool {
   readonly #entries = new Map<string, Dialling | Connected>();
   readonly #sessions = new Set<PooledSession>(); // also those that only finish their calls
   readonly #datacenters = new Map<string, DatacenterRecord>();
+  readonly #replies: ReplyMemory;
   #seq = 0;
   #disposed = false;
 
   constructor(o: RpcPoolOptions) {
     this.#o = o;
     this.#clock = o.clock ?? systemClock;
+    this.#replies = new ReplyMemory(o.repliesKeptBytesMax ?? repliesKeptBytesMaxDefault);
   }
 
   async call(target: RpcTarget, method: string, args: Value, o: CallOptions): Promise<Value> {
@@ -134,7 +140,10 @@ class Pool implements RpcPool {
         const remoteText = reply.header.error;
         throw new RpcError('remote', makingCall + remoteText, { target, remoteText });
       }
-      return decodeBody(reply.body, o.binaryKeys);
+      const question = `${target.datacenter} ${questionIn(request)}`;
+      return this.#replies.valueOf(question, reply.body, o.binaryKeys, () =>
+        decodeBody(reply.body, o.binaryKeys),
+      );
     } catch (error) {
       if (error instanceof RpcWireError)
         throw new RpcError('malformed', makingCall + error.message, { target, cause: error });

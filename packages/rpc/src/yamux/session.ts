@@ -82,6 +82,8 @@ export class YamuxSession implements AsyncDisposable {
   #due: Effect[] = [];
   #dueNext = 0;
   #turning = false;
+  /** Frames are gathered until the turn of the event loop ends. */
+  #gathering = false;
   #timer: Disposable | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #end: SessionEnd | undefined;
@@ -189,7 +191,7 @@ export class YamuxSession implements AsyncDisposable {
     for (const effect of effects) this.#due.push(effect);
     if (this.#turning) return;
     this.#turning = true;
-    this.#conn.cork(); // header and payload, and all frames of a turn, leave as one write
+    this.#gather();
     try {
       do {
         while (this.#dueNext < this.#due.length) this.#do(this.#due[this.#dueNext++]!);
@@ -199,10 +201,27 @@ export class YamuxSession implements AsyncDisposable {
       } while (this.#due.length > 0);
     } finally {
       this.#turning = false;
-      this.#conn.uncork();
     }
+    if (this.#conn.writableNeedDrain) this.#release(); // it is full: waiting for more would only stop it
     if (this.#conn.writableLength > outputBytesMax) this.#conn.pause();
     this.#arm();
+  }
+
+  /**
+   * Header and payload, and all frames of one turn of the event loop, leave as one write: calls and replies come in flocks,
+   * and a TLS record and a system call for each cost more than the calls do.
+   */
+  #gather(): void {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    this.#conn.cork();
+    setImmediate(() => this.#release());
+  }
+
+  #release(): void {
+    if (!this.#gathering) return;
+    this.#gathering = false;
+    this.#conn.uncork();
   }
 
   /** Takes data frames from the core while the connection has room for them. */

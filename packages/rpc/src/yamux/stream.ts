@@ -8,8 +8,8 @@
  * Lives here: the Duplex. Must not live here: frames, credit, other streams.
  */
 import { Duplex } from 'node:stream';
+import { ByteQueue } from '../byte-queue.ts';
 import { YamuxError } from '../errors.ts';
-import { ReceiveQueue } from './receive-queue.ts';
 
 /** What a stream needs of its session. */
 export interface StreamHost {
@@ -27,7 +27,7 @@ type Callback = (error?: Error | null) => void;
 export class YamuxStream extends Duplex {
   readonly id: number;
   readonly #host: StreamHost;
-  readonly #received = new ReceiveQueue();
+  readonly #received = new ByteQueue();
   #peerEnded = false;
   #wanted = false; // the reader has asked for bytes and there were none
   #writing: Callback | undefined;
