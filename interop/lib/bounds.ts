@@ -25,3 +25,12 @@ export function detectionMs(profile: MemberlistConfig, members: number): number 
 export function suspicionMinMs(profile: MemberlistConfig, members: number): number {
   return profile.suspicionMult * Math.max(1, Math.log10(members)) * profile.probeIntervalMs;
 }
+
+/**
+ * The longest until everybody knows that a part of `members` has been cut off at once: as above, but every probe of theirs
+ * that fails, and every helper among them that stays silent, makes the prober more patient, up to its limit.
+ */
+export function partitionMs(profile: MemberlistConfig, members: number): number {
+  const patienceMs = (profile.awarenessMaxMultiplier - 1) * profile.probeIntervalMs;
+  return detectionMs(profile, members) + 2 * members * patienceMs;
+}

@@ -17,6 +17,7 @@ import { until } from '../lib/until.ts';
  */
 export const profile: MemberlistConfig = {
   ...local,
+  enableCompression: true,
   retransmitMult: lan.retransmitMult,
   probeIntervalMs: 300,
   probeTimeoutMs: 150,
@@ -61,8 +62,18 @@ export class Member implements AsyncDisposable {
     return `127.0.0.1:${this.port}`;
   }
 
+  /** Where its journal ends now: what is told from here on is new. */
+  get mark(): number {
+    return this.driven.journal.lines.length;
+  }
+
   async join(other: Member): Promise<void> {
     await this.driven.ask('join', { targets: [other.address] });
+  }
+
+  /** From now on nothing passes between it and these, as far as it is concerned. */
+  async cut(others: readonly Member[]): Promise<void> {
+    await this.driven.ask('cut', { ports: others.map(({ port }) => port) });
   }
 
   async members(): Promise<readonly Line[]> {
@@ -71,7 +82,7 @@ export class Member implements AsyncDisposable {
 
   /** Awaits an event about a member, told so far or later. */
   async hears(
-    event: 'join' | 'leave' | 'update',
+    event: 'join' | 'leave' | 'update' | 'conflict',
     name: string,
     timeoutMs: number = newsMs,
     since: number = 0,
@@ -126,45 +137,50 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-/** Two of each kind, joined in both directions, and everybody knows everybody. */
+/** Three of each kind. */
+export type Three = readonly [Member, Member, Member];
+
+export interface Joined extends AsyncDisposable {
+  readonly cluster: Cluster;
+  readonly ours: Three;
+  readonly theirs: Three;
+  readonly all: readonly Member[];
+}
+
+/** Three of each kind, joined in both directions, and everybody knows everybody. */
 export async function joined(variable: string, o: Secrets): Promise<Joined> {
   const cluster = new Cluster(variable);
   try {
-    const [ours1, ours2, theirs1, theirs2] = await Promise.all([
-      cluster.ours('ours-1', o),
-      cluster.ours('ours-2', o),
-      cluster.theirs('theirs-1', o),
-      cluster.theirs('theirs-2', o),
+    const [ours, theirs] = await Promise.all([
+      Promise.all([cluster.ours('ours-1', o), cluster.ours('ours-2', o), cluster.ours('ours-3', o)]),
+      Promise.all([
+        cluster.theirs('theirs-1', o),
+        cluster.theirs('theirs-2', o),
+        cluster.theirs('theirs-3', o),
+      ]),
     ]);
-    await ours1.join(theirs1);
-    await theirs2.join(ours1);
-    await ours2.join(theirs2);
-    await Promise.all(cluster.members.map((member) => knowsAll(member, cluster.members)));
-    return {
-      cluster,
-      ours1,
-      ours2,
-      theirs1,
-      theirs2,
-      [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
-    };
+    await ours[0].join(theirs[0]);
+    await theirs[1].join(ours[0]);
+    await ours[1].join(theirs[1]);
+    await theirs[2].join(ours[1]);
+    await ours[2].join(theirs[2]);
+    const all = [...ours, ...theirs];
+    await Promise.all(all.map((member) => knowsAll(member, all)));
+    return { cluster, ours, theirs, all, [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() };
   } catch (cause) {
     await cluster[Symbol.asyncDispose]();
     throw cause;
   }
 }
 
-export interface Joined extends AsyncDisposable {
-  readonly cluster: Cluster;
-  readonly ours1: Member;
-  readonly ours2: Member;
-  readonly theirs1: Member;
-  readonly theirs2: Member;
-}
-
-/** `member` has heard of every other and lists exactly all of them with their addresses and metas. */
+/** `member` has heard of every other. */
 export async function knowsAll(member: Member, all: readonly Member[]): Promise<void> {
   for (const { name } of all) await member.hears('join', name);
+  await listsExactly(member, all);
+}
+
+/** `member` lists exactly these with their addresses, or soon will. */
+export async function listsExactly(member: Member, all: readonly Member[]): Promise<void> {
   const expected = all.map(({ name, port }) => ({ name, port })).sort(byName);
   await until(`${member.name} lists ${all.length} members`, newsMs, async () => {
     const listed = (await member.members()).map(({ name, port }) => ({ name, port }));

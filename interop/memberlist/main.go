@@ -2,13 +2,14 @@
 // outcome on stdout. One process is one member.
 //
 // A request {"id":1,"cmd":"members"} is answered {"id":1,...} or {"id":1,"error":"..."}; what the library's delegates
-// hear comes unasked as {"event":"join|leave|update|message",...}.
+// hear comes unasked as {"event":"join|leave|update|message|conflict",...}.
 package main
 
 import (
 	"bufio"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -28,6 +29,8 @@ type request struct {
 	To       string   `json:"to"`
 	Text     string   `json:"text"`
 	Reliable bool     `json:"reliable"`
+	Op       string   `json:"op"`    // install, use or remove, of a key
+	Ports    []int    `json:"ports"` // of members that are cut off
 
 	RetransmitMult          int `json:"retransmitMult"`
 	SuspicionMult           int `json:"suspicionMult"`
@@ -43,6 +46,8 @@ type answer map[string]interface{}
 type peer struct {
 	out  sync.Mutex
 	list *memberlist.Memberlist
+	ring *memberlist.Keyring
+	gate *gate
 
 	metaLock sync.Mutex
 	meta     string
@@ -109,6 +114,11 @@ func (p *peer) do(r request) (answer, error) {
 			return nil, p.list.SendBestEffort(node, []byte(r.Text))
 		}
 		return nil, fmt.Errorf("%s is no member", r.To)
+	case "key":
+		return nil, p.key(r)
+	case "cut":
+		p.gate.cut(r.Ports)
+		return nil, nil
 	case "leave":
 		return nil, p.list.Leave(5 * time.Second)
 	case "shutdown":
@@ -120,8 +130,15 @@ func (p *peer) do(r request) (answer, error) {
 func (p *peer) open(r request) (answer, error) {
 	c := memberlist.DefaultLocalConfig()
 	c.Name = r.Name
-	c.BindAddr, c.BindPort = "127.0.0.1", 0
-	c.AdvertiseAddr, c.AdvertisePort = "127.0.0.1", 0
+	gate, port, err := openGate("127.0.0.1")
+	if err != nil {
+		return nil, err
+	}
+	p.gate = gate
+	c.Transport = gate
+	c.BindAddr, c.BindPort = "127.0.0.1", port
+	c.AdvertiseAddr, c.AdvertisePort = "127.0.0.1", port
+	c.EnableCompression = true
 	c.RetransmitMult = r.RetransmitMult
 	c.SuspicionMult = r.SuspicionMult
 	c.SuspicionMaxTimeoutMult = r.SuspicionMaxTimeoutMult
@@ -129,14 +146,18 @@ func (p *peer) open(r request) (answer, error) {
 	c.ProbeTimeout = time.Duration(r.ProbeTimeoutMs) * time.Millisecond
 	c.GossipInterval = time.Duration(r.GossipIntervalMs) * time.Millisecond
 	c.PushPullInterval = time.Duration(r.PushPullIntervalMs) * time.Millisecond
-	c.Delegate, c.Events = p, p
+	c.Delegate, c.Events, c.Conflict = p, p, p
 	c.LogOutput = os.Stderr
 	if r.Key != "" {
 		key, err := base64.StdEncoding.DecodeString(r.Key)
 		if err != nil {
 			return nil, err
 		}
-		c.SecretKey = key
+		ring, err := memberlist.NewKeyring(nil, key)
+		if err != nil {
+			return nil, err
+		}
+		p.ring, c.Keyring = ring, ring
 	}
 	if r.Label != "" {
 		if err := label(c, r.Label); err != nil {
@@ -150,6 +171,25 @@ func (p *peer) open(r request) (answer, error) {
 	}
 	p.list = list
 	return answer{"port": list.LocalNode().Port}, nil
+}
+
+func (p *peer) key(r request) error {
+	if p.ring == nil {
+		return errors.New("this member has no keys")
+	}
+	key, err := base64.StdEncoding.DecodeString(r.Key)
+	if err != nil {
+		return err
+	}
+	switch r.Op {
+	case "install":
+		return p.ring.AddKey(key)
+	case "use":
+		return p.ring.UseKey(key)
+	case "remove":
+		return p.ring.RemoveKey(key)
+	}
+	return fmt.Errorf("unknown operation %q", r.Op)
 }
 
 func describe(n *memberlist.Node) answer {
@@ -172,6 +212,10 @@ func (p *peer) MergeRemoteState(state []byte, join bool)   {}
 func (p *peer) NotifyJoin(n *memberlist.Node)              { p.tell("join", n) }
 func (p *peer) NotifyLeave(n *memberlist.Node)             { p.tell("leave", n) }
 func (p *peer) NotifyUpdate(n *memberlist.Node)            { p.tell("update", n) }
+
+func (p *peer) NotifyConflict(existing, other *memberlist.Node) {
+	p.say(answer{"event": "conflict", "name": existing.Name, "port": existing.Port, "otherPort": other.Port})
+}
 
 func (p *peer) tell(event string, n *memberlist.Node) {
 	a := describe(n)

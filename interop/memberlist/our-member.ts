@@ -14,6 +14,7 @@ import {
   openMemberlist,
   openUdpTcpTransport,
 } from '@fed/memberlist';
+import { Gate } from '../lib/gate.ts';
 
 interface Request extends Partial<MemberlistConfig> {
   readonly id: number;
@@ -26,9 +27,13 @@ interface Request extends Partial<MemberlistConfig> {
   readonly to?: string;
   readonly text?: string;
   readonly reliable?: boolean;
+  readonly op?: 'install' | 'use' | 'remove';
+  readonly ports?: readonly number[];
 }
 
 let list: Memberlist | undefined;
+let keyring: Keyring | undefined;
+let gate: Gate | undefined;
 let meta = '';
 
 for await (const line of createInterface({ input: process.stdin })) {
@@ -62,6 +67,12 @@ async function perform(r: Request): Promise<Record<string, unknown>> {
       else list.sendBestEffort(to, Buffer.from(r.text ?? ''));
       return {};
     }
+    case 'key':
+      changeKey(r);
+      return {};
+    case 'cut':
+      gate?.cut({ ports: r.ports ?? [] });
+      return {};
     case 'leave':
       await list.leave({ timeoutMs: 5_000 });
       return {};
@@ -72,20 +83,32 @@ async function perform(r: Request): Promise<Record<string, unknown>> {
   throw new Error(`unknown command '${r.cmd}'`);
 }
 
+function changeKey({ op, key = '' }: Request): void {
+  if (keyring === undefined) throw new Error('this member has no keys');
+  const bytes = Buffer.from(key, 'base64');
+  if (op === 'install') keyring.add(bytes);
+  else if (op === 'use') keyring.use(bytes);
+  else if (op === 'remove') keyring.remove(bytes);
+  else throw new Error(`unknown operation '${op}'`);
+}
+
 async function open(r: Request): Promise<Record<string, unknown>> {
   const { id: _id, cmd: _cmd, name = '', key, label, meta: given = '', ...config } = r;
   meta = given;
   const bytes = key === undefined || key === '' ? undefined : Buffer.from(key, 'base64');
+  keyring = bytes && new Keyring([], bytes);
+  gate = new Gate(await openUdpTcpTransport({ host: '127.0.0.1', port: 0 }));
   list = await openMemberlist({
     name,
-    transport: await openUdpTcpTransport({ host: '127.0.0.1', port: 0 }),
+    transport: gate,
     config: { ...local, ...config },
-    ...(bytes === undefined ? {} : { keyring: new Keyring([bytes], bytes) }),
+    ...(keyring && { keyring }),
     ...(label === undefined || label === '' ? {} : { label }),
     hooks: {
       meta: () => Buffer.from(meta),
       userMessage: (payload) => say({ event: 'message', text: Buffer.from(payload).toString() }),
       changed: ({ kind, member }) => say({ event: kind, ...describe(member) }),
+      conflict: ({ name, port }, other) => say({ event: 'conflict', name, port, otherPort: other.port }),
     },
     log: ({ level, code, text }) => console.error(`[${level}] ${code}: ${text}`),
   });

@@ -11,6 +11,7 @@ import { Child } from '../lib/child.ts';
 import { freePorts } from '../lib/free-ports.ts';
 import { program } from '../lib/peers.ts';
 import { TempFolder } from '../lib/temp-folder.ts';
+import { reconnectIntervalMs } from './our-options.ts';
 
 const run = promisify(execFile);
 /** One call of the client may take this long, in ms: a query of all members, and some. */
@@ -55,6 +56,7 @@ export class Agent implements AsyncDisposable {
   static async open(name: string, o: AgentOptions = {}): Promise<Agent> {
     const folder = await TempFolder.open();
     const keyring = join(folder.path, 'keyring');
+    await folder.write('agent.json', JSON.stringify({ reconnect_interval: `${reconnectIntervalMs}ms` }));
     if (o.keys !== undefined) await folder.write('keyring', JSON.stringify(o.keys));
     for (let starts = 1; ; starts += 1) {
       const [port, rpcPort] = (await freePorts(2)) as [number, number];
@@ -64,6 +66,7 @@ export class Agent implements AsyncDisposable {
           `-node=${name}`,
           `-bind=127.0.0.1:${port}`,
           `-rpc-addr=127.0.0.1:${rpcPort}`,
+          `-config-file=${join(folder.path, 'agent.json')}`,
           '-profile=lan',
           '-log-level=debug',
           `-event-handler=user:deploy=cat >> ${join(folder.path, 'deployed')}`,

@@ -1,52 +1,59 @@
 /** encrypted.test.ts: the same stories with a key, and those that need one. */
 import { describe, expect, test } from 'vitest';
+import { until } from '../lib/until.ts';
 import { Agent } from './agent.ts';
 import { Ours } from './ours.ts';
-import { Pool } from './pool.ts';
+import { newsMs, Pool } from './pool.ts';
 import { newKey, stories } from './stories.ts';
 
 stories('encrypted', [newKey()]);
 
 describe('keys', () => {
-  test('are rotated by us: agents install, use and remove them, in memory and in their files', async () => {
+  test('are rotated by us: agents install, use and remove them, in memory and in their files, while events flow', async () => {
     const [before, after] = [newKey(), newKey()];
     await using pool = await Pool.open([before]);
-    const { ours1, theirs1, theirs2 } = pool;
+    const { ours1, agents } = pool;
+    const [theirs1, theirs2] = agents;
     const bytes = (key: string): Uint8Array => Buffer.from(key, 'base64');
-    const done = { nodes: 4, responses: 4, errors: 0, failure: undefined };
+    const traffic = new Traffic(pool);
+    const done = { nodes: 6, responses: 6, errors: 0, failure: undefined };
 
-    expect(await ours1.serf.keys.install(bytes(after))).toMatchObject(done);
+    expect(await traffic.during(ours1.serf.keys.install(bytes(after)))).toMatchObject(done);
     expect(await theirs1.keyring()).toEqual([before, after]);
-    expect(await ours1.serf.keys.use(bytes(after))).toMatchObject(done);
+    expect(await traffic.during(ours1.serf.keys.use(bytes(after)))).toMatchObject(done);
     expect(await theirs2.keyring()).toEqual([after, before]);
-    expect(await ours1.serf.keys.remove(bytes(before))).toMatchObject(done);
+    expect(await traffic.during(ours1.serf.keys.remove(bytes(before)))).toMatchObject(done);
     expect(await theirs1.keyring()).toEqual([after]);
 
     const listed = await ours1.serf.keys.list();
     expect(listed).toMatchObject(done);
-    expect(Object.fromEntries(listed.keys)).toEqual({ [after]: 4 });
+    expect(Object.fromEntries(listed.keys)).toEqual({ [after]: 6 });
     expect(await theirs2.serf('keys', '-list')).toContain(after);
     const again = await ours1.serf.keys.remove(bytes(after));
-    expect(again).toMatchObject({ errors: 4, failure: '4/4 nodes reported failure' });
+    expect(again).toMatchObject({ errors: 6, failure: '6/6 nodes reported failure' });
+    await traffic.arrived();
   });
 
-  test('are rotated by an agent: we install, use and remove them', async () => {
+  test('are rotated by an agent: we install, use and remove them, while events flow', async () => {
     const [before, after] = [newKey(), newKey()];
     await using pool = await Pool.open([before]);
-    const { ours1, theirs1 } = pool;
+    const { ours1, agents } = pool;
+    const [theirs1] = agents;
+    const traffic = new Traffic(pool);
     const ring = (): readonly string[] =>
       (ours1.serf.keyring?.keys() ?? []).map((key) => Buffer.from(key).toString('base64'));
 
-    await theirs1.serf('keys', `-install=${after}`);
+    await traffic.during(theirs1.serf('keys', `-install=${after}`));
     expect(ring()).toEqual([before, after]);
-    await theirs1.serf('keys', `-use=${after}`);
+    await traffic.during(theirs1.serf('keys', `-use=${after}`));
     expect(ring()).toEqual([after, before]);
-    await theirs1.serf('keys', `-remove=${before}`);
+    await traffic.during(theirs1.serf('keys', `-remove=${before}`));
     expect(ring()).toEqual([after]);
     const listed = await theirs1.serf('keys', '-list');
-    expect(listed.replaceAll(/ +/g, ' ')).toContain(`${after} [4/4]`);
+    expect(listed.replaceAll(/ +/g, ' ')).toContain(`${after} [6/6]`);
     expect(listed).not.toContain(before);
     await expect(theirs1.serf('keys', `-remove=${after}`)).rejects.toThrow(/ours-1.*primary/);
+    await traffic.arrived();
   });
 
   test('are needed to get in, both ways', async () => {
@@ -58,3 +65,43 @@ describe('keys', () => {
     expect((await agent.members()).map(({ name }) => name)).toEqual(['theirs']);
   });
 });
+
+/** User events of both kinds, sent while something else goes on; in the end all have arrived and nobody was lost. */
+class Traffic {
+  readonly #pool: Pool;
+  readonly #said: string[] = [];
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  async during<T>(work: Promise<T>): Promise<T> {
+    const { ours1, ours2, agents } = this.#pool;
+    for (let i = 0; i < 5; i++) {
+      const round = this.#said.length;
+      const [one, two, three] = [`${round} of ours-1;`, `${round} of ours-2;`, `${round} of theirs-2;`];
+      ours1.serf.userEvent('deploy', Buffer.from(one));
+      await ours2.ask('event', { name: 'deploy', payload: two });
+      await agents[1].serf('event', '-coalesce=false', 'deploy', three);
+      this.#said.push(one, two, three);
+    }
+    return await work;
+  }
+
+  async arrived(): Promise<void> {
+    const { ours1, ours3, agents } = this.#pool;
+    for (const text of this.#said) {
+      const isIt = (payload: unknown): boolean => Buffer.from(payload as Uint8Array).toString() === text;
+      await ours1.hears(text, newsMs, (event) => event.kind === 'user' && isIt(event.payload));
+      await ours3.event(text, newsMs, ({ payload }) => payload === text);
+      for (const agent of agents)
+        await until(`${agent.name} has '${text}'`, newsMs, async () =>
+          (await agent.deployed()).includes(text),
+        );
+    }
+    const kinds = ours1.journal.lines.map(({ event }) => (event as { readonly kind: string }).kind);
+    expect(kinds.filter((kind) => kind === 'member-failed' || kind === 'member-leave')).toEqual([]);
+    for (const { child } of agents)
+      expect(child.log.join('\n')).not.toMatch(/EventMember(Failed|Leave)|Marking \S+ as failed/);
+  }
+}

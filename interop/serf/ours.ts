@@ -2,19 +2,22 @@
  * ours.ts: one of our serfs in this process, with everything it tells.
  */
 import { openSerf, type Serf, type SerfEvent } from '@fed/serf';
+import type { Gate } from '../lib/gate.ts';
 import { Journal } from '../lib/journal.ts';
 import { ourOptions } from './our-options.ts';
 
 export class Ours implements AsyncDisposable {
   readonly name: string;
   readonly serf: Serf;
+  readonly gate: Gate;
   readonly journal: Journal;
   /** Its log, as lines. */
   readonly log: readonly string[];
 
-  private constructor(o: { name: string; serf: Serf; journal: Journal; log: readonly string[] }) {
+  private constructor(o: Pick<Ours, 'name' | 'serf' | 'gate' | 'journal' | 'log'>) {
     this.name = o.name;
     this.serf = o.serf;
+    this.gate = o.gate;
     this.journal = o.journal;
     this.log = o.log;
   }
@@ -23,8 +26,9 @@ export class Ours implements AsyncDisposable {
   static async open(name: string, keys?: readonly string[]): Promise<Ours> {
     const journal = new Journal(name);
     const log: string[] = [];
+    const options = await ourOptions(name, keys);
     const serf = await openSerf({
-      ...(await ourOptions(name, keys)),
+      ...options,
       onEvent: (event) => {
         journal.tell({ event });
         if (event.kind === 'query' && event.query.name === 'uptime')
@@ -32,7 +36,7 @@ export class Ours implements AsyncDisposable {
       },
       log: ({ level, code, text }) => log.push(`[${level}] ${code}: ${text}`),
     });
-    return new Ours({ name, serf, journal, log });
+    return new Ours({ name, serf, gate: options.transport, journal, log });
   }
 
   get address(): string {
