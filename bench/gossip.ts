@@ -2,8 +2,8 @@
  * gossip.ts: @fed/memberlist beside hashicorp/memberlist, given the same bytes in the same run, each on one core.
  *
  * Messages are encoded and decoded one by one; packets are fed to a member of a cluster of 100 and of 1,000 and answered,
- * in the clear and encrypted; members that have nothing to do are left alone, and the processor time they take is added
- * up. Goals: messages decoded per second at least Go's; idle processor time at most 1.5 times Go's. Without Go our own
+ * in the clear and encrypted; members that have nothing to do, with a serf on top and without, are left alone all at the
+ * same time, and the processor time they take is added up. Goals: messages decoded per second at least Go's; idle processor time at most 1.5 times Go's. Without Go our own
  * numbers are printed and the comparison is skipped, loudly.
  */
 import { spawn } from 'node:child_process';
@@ -15,12 +15,13 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { Keyring, lan } from '@fed/memberlist';
 import { createPacketCodec, encodeMessage, type Message } from '@fed/memberlist/internals';
-import { buildGoMemberlist } from './lib/go-memberlist.ts';
+import { buildGo } from './lib/go-gossip.ts';
 import type { CodecAnswer, IdleAnswer, PacketsAnswer, Request } from './lib/gossip-load.ts';
 import { printTable, round } from './lib/measure.ts';
 
 const idleMembers = 32;
-const idleSeconds = 30;
+const idleSeconds = 20;
+const idleRounds = 3;
 const idleGoal = 1.5;
 const key = '000102030405060708090a0b0c0d0e0f';
 
@@ -41,9 +42,8 @@ const messages: readonly Message[] = [
 
 const folder = mkdtempSync(join(tmpdir(), 'fed-bench-'));
 try {
-  const go = buildGoMemberlist(folder);
-  if ('missing' in go) console.error(`\n${'='.repeat(80)}\nGO SKIPPED: ${go.missing}\n${'='.repeat(80)}\n`);
-  const goPath = 'path' in go ? go.path : undefined;
+  const goPath = built('memberlist');
+  const goSerfPath = built('serf');
 
   const codec = await both<Record<string, CodecAnswer>>(goPath, {
     do: 'codec',
@@ -98,36 +98,48 @@ try {
     }
   printTable(packetTable);
 
-  const perHour = ({ cpuSeconds }: IdleAnswer): number =>
-    round((cpuSeconds / idleMembers / idleSeconds) * 3600);
-  const idle: Record<string, { ours: number; theirs: number | undefined }> = {};
-  const idleTable: string[][] = [['processor seconds per idle member-hour', 'ours', 'Go', 'ours : Go']];
-  for (const layer of [false, true]) {
-    const name = layer ? 'with a layer above' : 'memberlist alone';
-    const request: Request = { do: 'idle', members: idleMembers, seconds: idleSeconds, layer };
-    const { ours, theirs } = await both<IdleAnswer>(goPath, request);
-    const found = { ours: perHour(ours), theirs: theirs && perHour(theirs) };
-    idle[name] = found;
-    idleTable.push([
-      `${idleMembers} members in one process, UDP, lan profile, ${name}`,
-      String(found.ours),
-      String(found.theirs ?? 'skipped'),
-      found.theirs === undefined ? '' : (found.ours / found.theirs).toFixed(2),
-    ]);
-  }
-  printTable(idleTable);
+  const idle = Object.fromEntries(
+    await Promise.all(
+      [
+        { name: 'memberlist', serf: false, path: goPath },
+        { name: 'serf', serf: true, path: goSerfPath },
+      ].map(async ({ name, serf, path }) => {
+        const request: Request = {
+          do: 'idle',
+          members: idleMembers,
+          seconds: idleSeconds,
+          rounds: idleRounds,
+          serf,
+        };
+        const [ours, theirs] = await Promise.all([
+          askOurs<IdleAnswer>(request),
+          askGo<IdleAnswer>(path, request),
+        ]);
+        return [name, { ours: perHour(ours), theirs: theirs && perHour(theirs) }] as const;
+      }),
+    ),
+  );
+  printTable([
+    ['processor seconds per idle member-hour (least to most)', 'ours', 'Go', 'ours : Go'],
+    ...Object.entries(idle).map(([name, { ours, theirs }]) => [
+      `${idleMembers} members of ${name} in one process, UDP, lan profile`,
+      ours.shown,
+      theirs?.shown ?? 'skipped',
+      theirs === undefined ? '' : (ours.mean / theirs.mean).toFixed(2),
+    ]),
+  ]);
 
   const decodeRatios = messages.flatMap(({ kind }) => {
     const theirs = codec.theirs?.[kind];
     return theirs === undefined ? [] : [codec.ours[kind]!.decodePerSecond / theirs.decodePerSecond];
   });
   const idleRatios = Object.values(idle).flatMap(({ ours, theirs }) =>
-    theirs === undefined ? [] : [ours / theirs],
+    theirs === undefined ? [] : [ours.mean / theirs.mean],
   );
   const slowestDecode = round(Math.min(...decodeRatios));
   const idleRatio = round(Math.max(...idleRatios));
   const goals =
-    goPath === undefined
+    goPath === undefined || goSerfPath === undefined
       ? 'skipped: no Go'
       : { decodeAtLeastGo: slowestDecode >= 1, slowestDecode, idleWithin: idleRatio <= idleGoal, idleRatio };
   console.log(JSON.stringify({ benchmark: 'gossip', codec, packets, idle, goals }));
@@ -170,20 +182,44 @@ function packetsFor(members: number, secret: string): Request {
   };
 }
 
+interface PerHour {
+  readonly mean: number;
+  readonly shown: string;
+}
+
+function perHour({ cpuSeconds }: IdleAnswer): PerHour {
+  const rounds = cpuSeconds.map((seconds) => (seconds / idleMembers / idleSeconds) * 3600);
+  const mean = round(rounds.reduce((sum, seconds) => sum + seconds, 0) / rounds.length);
+  return { mean, shown: `${mean} (${round(Math.min(...rounds))} to ${round(Math.max(...rounds))})` };
+}
+
+function built(library: 'memberlist' | 'serf'): string | undefined {
+  const go = buildGo(library, folder);
+  if ('path' in go) return go.path;
+  console.error(`\n${'='.repeat(80)}\nGO SKIPPED (${library}): ${go.missing}\n${'='.repeat(80)}\n`);
+  return undefined;
+}
+
 async function both<A>(
   go: string | undefined,
   request: Request,
 ): Promise<{ ours: A; theirs: A | undefined }> {
+  return { ours: await askOurs<A>(request), theirs: await askGo<A>(go, request) };
+}
+
+async function askOurs<A>(request: Request): Promise<A> {
   const load = fileURLToPath(new URL('./lib/gossip-load.ts', import.meta.url));
   const flags = [
     '--conditions=@fed/source',
     '--disable-warning=ExperimentalWarning',
-    '--max-semi-space-size=128',
-    '--expose-gc',
+    // An idle process is measured as it is; where bytes are counted, nothing may be collected meanwhile.
+    ...(request.do === 'idle' ? [] : ['--max-semi-space-size=128', '--expose-gc']),
   ];
-  const ours = await ask<A>(process.execPath, [...flags, load], request);
-  const theirs = go === undefined ? undefined : await ask<A>(go, [], request);
-  return { ours, theirs };
+  return ask<A>(process.execPath, [...flags, load], request);
+}
+
+async function askGo<A>(path: string | undefined, request: Request): Promise<A | undefined> {
+  return path === undefined ? undefined : ask<A>(path, [], request);
 }
 
 async function ask<A>(program: string, args: readonly string[], request: Request): Promise<A> {

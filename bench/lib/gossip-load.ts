@@ -11,12 +11,12 @@ import {
   type Inbound,
   Keyring,
   lan,
-  type Memberlist,
   openMemberlist,
   openUdpTcpTransport,
   type Transport,
 } from '@fed/memberlist';
 import { decodeMessage, encodeMessage, type Message } from '@fed/memberlist/internals';
+import { openSerf } from '@fed/serf';
 
 export interface CodecRequest {
   readonly do: 'codec';
@@ -44,9 +44,11 @@ export interface PacketsRequest {
 export interface IdleRequest {
   readonly do: 'idle';
   readonly members: number;
+  /** Of one round. */
   readonly seconds: number;
-  /** Something above is asked for broadcasts at every turn, as serf would be, and has none. */
-  readonly layer: boolean;
+  readonly rounds: number;
+  /** With a serf on top. */
+  readonly serf: boolean;
 }
 
 export type Request = CodecRequest | PacketsRequest | IdleRequest;
@@ -66,7 +68,8 @@ export interface PacketsAnswer {
 }
 
 export interface IdleAnswer {
-  readonly cpuSeconds: number;
+  /** By round, of all members together. */
+  readonly cpuSeconds: readonly number[];
 }
 
 /** Turns between two looks at the clock, and for which allocation is measured: few enough to fit a young generation. */
@@ -200,21 +203,29 @@ async function rate(count: number, run: () => Promise<void> | void): Promise<num
   return count / ((performance.now() - began) / 1000);
 }
 
-async function idle({ members, seconds, layer }: IdleRequest): Promise<IdleAnswer> {
-  const lists: Memberlist[] = [];
+async function idle({ members, seconds, rounds, serf }: IdleRequest): Promise<IdleAnswer> {
+  await using opened = new AsyncDisposableStack();
+  let first = '';
   for (let i = 0; i < members; i++) {
     const transport = await openUdpTcpTransport({ host: '127.0.0.1', port: 0 });
-    const hooks = layer ? { broadcasts: () => [] } : {};
-    const list = await openMemberlist({ name: `n${i}`, transport, hooks });
-    lists.push(list);
-    if (i > 0) await list.join([`n0/127.0.0.1:${lists[0]?.local().port}`]);
+    const name = `n${i}`;
+    const one = opened.use(
+      serf
+        ? await openSerf({ name, tags: { role: 'bench' }, transport })
+        : await openMemberlist({ name, transport }),
+    );
+    if (i === 0) first = `n0/127.0.0.1:${one.local().port}`;
+    else await one.join([first]);
   }
   await setTimeout(5_000);
-  const before = process.cpuUsage();
-  await setTimeout(seconds * 1000);
-  const { user, system } = process.cpuUsage(before);
-  for (const list of lists) await list[Symbol.asyncDispose]();
-  return { cpuSeconds: (user + system) / 1e6 };
+  const cpuSeconds: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const before = process.cpuUsage();
+    await setTimeout(seconds * 1000);
+    const { user, system } = process.cpuUsage(before);
+    cpuSeconds.push((user + system) / 1e6);
+  }
+  return { cpuSeconds };
 }
 
 async function answer(request: Request): Promise<unknown> {
