@@ -10,8 +10,8 @@ import {
   type Memberlist,
   type MemberlistConfig,
   type MemberlistOptions,
-  openMemberlist,
 } from '@fed/memberlist';
+import { openAcquainted, type Row } from '@fed/memberlist/internals';
 import { IncarnationChecker } from './checkers/incarnations.ts';
 import { ResurrectionChecker } from './checkers/resurrections.ts';
 import type { Violation } from './checkers/violation.ts';
@@ -108,14 +108,20 @@ export class Cluster implements AsyncDisposable {
     return `${name}/${this.hostOf(name)}:${port}`;
   }
 
-  async start(name: string, hooks: Hooks = {}, o: Partial<MemberlistOptions> = {}): Promise<Memberlist> {
+  /** @param known rows of a cluster it has been in for long */
+  async start(
+    name: string,
+    hooks: Hooks = {},
+    o: Partial<MemberlistOptions> = {},
+    known?: readonly Row[],
+  ): Promise<Memberlist> {
     const { clock } = this;
     const rng = this.rng.fork();
     const nonces = this.rng.fork();
     const life = {};
     const transport = this.network.open({ host: this.hostOf(name), port });
     this.network.note(`start ${name}`);
-    const member = await openMemberlist({
+    const options: MemberlistOptions = {
       name,
       transport,
       config: this.config,
@@ -138,7 +144,8 @@ export class Cluster implements AsyncDisposable {
           hooks.changed?.(change);
         },
       },
-    });
+    };
+    const member = await openAcquainted(options, known);
     this.#running.set(name, member);
     return member;
   }

@@ -14,11 +14,14 @@ import { runDays } from './days.ts';
 import { contactsPerRound, roundsToAll } from './epidemic.ts';
 import { runFederationDays } from './federation/days.ts';
 import { runAll } from './pool.ts';
-import { spreadByGossipAlone, spreadConfig, spreadInCluster } from './spread.ts';
-import type { Task } from './worker.ts';
+import { spreadConfig } from './spread.ts';
+import type { Outcome, Task } from './worker.ts';
 
-/** Up to here a spread runs whole members; above, tables of all members at all members do not fit into memory. */
-const wholeMembersMax = 1_000;
+/** Members of a spread, unless told otherwise. */
+const spreadMembers = 1_000;
+/** What a row takes in each of so many tables, in bytes, with room for the collector; and what everything else takes, in MiB. */
+const rowBytes = 230;
+const otherMb = 2_048;
 /** How far a mean may lie from the prediction, as a fraction of it. */
 const spreadTolerance = 0.1;
 /** How many times fewer false positives Lifeguard must bring. */
@@ -60,7 +63,7 @@ switch (scenario) {
     break;
   }
   case 'spread':
-    finish(await spread(nodes ?? wholeMembersMax, integer('rumours', values.rumours)));
+    finish(await spread(nodes ?? spreadMembers, integer('rumours', values.rumours)));
     break;
   case 'lifeguard':
     finish(await lifeguard(nodes ?? 128, integer('seeds', values.seeds ?? '1')));
@@ -75,22 +78,27 @@ async function spread(members: number, rumours: number): Promise<boolean> {
   console.log(
     `${members} members, ${contacts.toFixed(1)} contacts a round: Bailey's simple epidemic, SWIM's model, says ${predicted.toFixed(2)} rounds`,
   );
-  const o = { nodes: members, rumours, seed: first, progress };
-  const ways = [
-    ...(members <= wholeMembersMax ? ([['whole members', spreadInCluster]] as const) : []),
-    ['gossip alone', spreadByGossipAlone] as const,
-  ];
+  const tasks: Task[] = (['gossip alone', 'whole members'] as const).map((way) => ({
+    kind: 'spread',
+    way,
+    nodes: members,
+    rumours,
+    seed: first,
+  }));
+  const heapMbMax = otherMb + Math.ceil((members * members * rowBytes) / 2 ** 20);
   let good = true;
-  for (const [name, way] of ways) {
-    const rounds = await way(o);
-    progress('');
+  const done = (outcome: Outcome, index: number): void => {
+    const task = tasks[index];
+    if (outcome.kind !== 'spread' || task?.kind !== 'spread') return;
+    const { rounds } = outcome;
     const mean = rounds.reduce((sum, n) => sum + n, 0) / rounds.length;
     const off = mean / predicted - 1;
     if (Math.abs(off) > spreadTolerance) good = false;
     console.log(
-      `${name}: ${rumours} rumours, mean ${mean.toFixed(2)} rounds (${Math.min(...rounds).toFixed(2)} to ${Math.max(...rounds).toFixed(2)}), ${(100 * off).toFixed(1)} % off the prediction; ±${100 * spreadTolerance} % is the goal`,
+      `${task.way}: ${rumours} rumours, mean ${mean.toFixed(2)} rounds (${Math.min(...rounds).toFixed(2)} to ${Math.max(...rounds).toFixed(2)}), ${(100 * off).toFixed(1)} % off the prediction; ±${100 * spreadTolerance} % is the goal`,
     );
-  }
+  };
+  await runAll(tasks, workers, done, heapMbMax);
   return good;
 }
 

@@ -6,15 +6,20 @@
 import { Worker } from 'node:worker_threads';
 import type { Outcome, Task } from './worker.ts';
 
-/** Runs all of `tasks` on `workers` threads; `done` is called as each ends. Rejects with the first failure. */
+/**
+ * Runs all of `tasks` on `workers` threads; `done` is called as each ends. Rejects with the first failure.
+ * @param heapMbMax what each may take, if more than Node's default
+ */
 export async function runAll(
   tasks: readonly Task[],
   workers: number,
   done: (outcome: Outcome, index: number) => void,
+  heapMbMax?: number,
 ): Promise<void> {
+  const limits = heapMbMax === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapMbMax } };
   const threads = Array.from(
     { length: Math.min(workers, tasks.length) },
-    () => new Worker(new URL('./worker.ts', import.meta.url)),
+    () => new Worker(new URL('./worker.ts', import.meta.url), limits),
   );
   let next = 0;
   try {

@@ -1,12 +1,13 @@
 /**
  * spread.ts: how many gossip rounds a rumour takes until everybody knows it, beside what the mathematics say.
  *
- * Two ways. `spreadInCluster` runs whole members, joined over the network, and waits for their tables: every byte is
- * encoded, packed and read. Its tables grow with the square of the members, so for thousands `spreadByGossipAlone` runs
- * the dissemination component only (memberlist's Gossip and BroadcastQueue, pings and acks with their piggyback) over
- * one table that all share. Lives here: the measurement. Must not live here: the prediction (epidemic.ts).
+ * Two ways. `spreadInCluster` runs whole members and waits for their tables: every byte is encoded, packed and read. Up to
+ * `joinedMax` they have joined over the network; each of n members then tells n others of n, sixteen times, so more of them
+ * start as if that lay behind them, each with a table of all. `spreadByGossipAlone` runs the dissemination component only
+ * (memberlist's Gossip and BroadcastQueue, pings and acks with their piggyback) over one table that all share.
+ * Lives here: the measurement. Must not live here: the prediction (epidemic.ts).
  */
-import { lan, type MemberlistConfig } from '@fed/memberlist';
+import { type Hooks, lan, type MemberlistConfig } from '@fed/memberlist';
 import {
   BroadcastQueue,
   createPacketCodec,
@@ -14,6 +15,7 @@ import {
   type Effect,
   encodeMessage,
   Gossip,
+  pack,
   type Row,
 } from '@fed/memberlist/internals';
 import { Cluster } from './cluster.ts';
@@ -28,35 +30,37 @@ const instant = { ...calm, delayMsMin: 0, delayMsMax: 0 };
 const forgetMs = 8_000;
 const rumourMsMax = 60_000;
 const none = new Uint8Array(0);
+/** Whole members that form their cluster by joining. */
+const joinedMax = 1_000;
 
 export interface SpreadOptions {
   readonly nodes: number;
   readonly rumours: number;
   readonly seed: number;
-  readonly progress?: (text: string) => void;
 }
 
 /** Gossip rounds each rumour took. @throws Error when one did not reach everybody */
-export async function spreadInCluster({ nodes, rumours, seed, progress }: SpreadOptions): Promise<number[]> {
+export async function spreadInCluster({ nodes, rumours, seed }: SpreadOptions): Promise<number[]> {
   await using cluster = new Cluster({ seed, config, faults: instant, checked: false });
   const { clock, rng } = cluster;
   const metas = new Map<string, Uint8Array>();
   let unaware = 0;
+  const known =
+    nodes > joinedMax ? Array.from({ length: nodes }, (_, i) => settledRow(cluster, `n${i}`)) : undefined;
   for (let i = 0; i < nodes; i++) {
     const name = `n${i}`;
-    const member = await cluster.start(name, {
+    const hooks: Hooks = {
       meta: () => metas.get(name) ?? none,
       changed: ({ kind }) => {
         if (kind === 'update') unaware--;
       },
-    });
-    if (i > 0) await clock.until(member.join([cluster.addressOf(`n${rng.below(i)}`)]));
-    if (i % 100 === 99) progress?.(`${i + 1} members have joined`);
+    };
+    const member = await cluster.start(name, hooks, {}, known);
+    if (i > 0 && known === undefined) await clock.until(member.join([cluster.addressOf(`n${rng.below(i)}`)]));
   }
-  const settled = (): boolean =>
+  const quiet = (): boolean =>
     cluster.running.every((m) => m.numEstimated === nodes && m.stats().broadcastsQueued === 0);
-  while (!settled()) await clock.run(1_000);
-  progress?.(`all know all after ${Math.round(clock.now() / 1000)} s`);
+  while (!quiet()) await clock.run(1_000);
 
   const took: number[] = [];
   for (let rumour = 0; rumour < rumours; rumour++) {
@@ -71,9 +75,14 @@ export async function spreadInCluster({ nodes, rumours, seed, progress }: Spread
     took.push((clock.now() - began) / config.gossipIntervalMs);
     await clock.until(telling);
     await clock.run(forgetMs);
-    progress?.(`${rumour + 1} of ${rumours} rumours`);
   }
   return took;
+}
+
+/** As everybody has it of everybody. Strings and versions are shared, as rows never change theirs; the rows are not. */
+function settledRow(cluster: Cluster, name: string): Row {
+  const addr = pack(Uint8Array.from(cluster.hostOf(name).split('.'), Number));
+  return { name, addr, ...settled };
 }
 
 /** The same, of the dissemination component alone. */
@@ -81,17 +90,10 @@ export async function spreadByGossipAlone({ nodes, rumours, seed }: SpreadOption
   const clock = new VirtualClock();
   const rng = new SeededRng(seed);
   const room = createPacketCodec({ randomBytes: (n) => new Uint8Array(n) });
-  const table: Row[] = Array.from({ length: nodes }, (_, i) => ({
-    name: `n${i}`,
-    addr: Uint8Array.of(10, 0, i >> 8, i & 0xff),
-    port: 7946,
-    meta: none,
-    vsn: Uint8Array.of(1, 5, 2, 0, 0, 0),
-    incarnation: 1,
-    state: 'alive',
-    stateChangedAt: 0,
-    shown: undefined,
-  }));
+  const table: Row[] = Array.from({ length: nodes }, (_, i) => {
+    const addr = pack(Uint8Array.of(10, 0, i >> 8, i & 0xff));
+    return { name: `n${i}`, addr, ...settled };
+  });
   const tellers: Teller[] = [];
   let unaware = 0;
 
@@ -99,10 +101,12 @@ export async function spreadByGossipAlone({ nodes, rumours, seed }: SpreadOption
     readonly queue = new BroadcastQueue({ retransmitMult: config.retransmitMult, tableSize: () => nodes });
     readonly #gossip: Gossip;
     readonly #self: Row;
+    readonly #index: number;
     #newest = 0;
 
     constructor(self: Row, index: number) {
       this.#self = self;
+      this.#index = index;
       const dice = rng.fork();
       const emit = (effect: Effect): void => this.#emit(effect);
       this.#gossip = new Gossip({
@@ -147,8 +151,9 @@ export async function spreadByGossipAlone({ nodes, rumours, seed }: SpreadOption
     }
 
     tell(incarnation: number): void {
-      const { name: node, addr, port, meta, vsn } = this.#self;
-      this.hear(encodeMessage({ kind: 'alive', incarnation, node, addr, port, meta, vsn }));
+      const { name: node, port, vsn } = this.#self;
+      const addr = Uint8Array.of(10, 0, this.#index >> 8, this.#index & 0xff);
+      this.hear(encodeMessage({ kind: 'alive', incarnation, node, addr, port, meta: none, vsn }));
     }
 
     #emit(effect: Effect): void {
@@ -174,5 +179,15 @@ export async function spreadByGossipAlone({ nodes, rumours, seed }: SpreadOption
   }
   return took;
 }
+
+const settled: Omit<Row, 'name' | 'addr'> = {
+  port: 7946,
+  meta: pack(none),
+  vsn: Uint8Array.of(1, 5, 2, 0, 0, 0),
+  incarnation: 1,
+  state: 'alive',
+  stateChangedAt: 0,
+  shown: undefined,
+};
 
 export { config as spreadConfig };

@@ -5,6 +5,7 @@ import { parentPort } from 'node:worker_threads';
 import { type DayResult, runFederationDay } from './federation/day.ts';
 import { countFalsePositives, type FalsePositives, type LifeguardOptions } from './lifeguard.ts';
 import { runScenario, type ScenarioResult } from './scenario.ts';
+import { type SpreadOptions, spreadByGossipAlone, spreadInCluster } from './spread.ts';
 
 export type Task =
   | { readonly kind: 'day'; readonly seed: number; readonly nodes: number; readonly twice: boolean }
@@ -15,7 +16,8 @@ export type Task =
       readonly twice: boolean;
       readonly logLevel: string;
     }
-  | ({ readonly kind: 'lifeguard' } & LifeguardOptions);
+  | ({ readonly kind: 'lifeguard' } & LifeguardOptions)
+  | ({ readonly kind: 'spread'; readonly way: 'whole members' | 'gossip alone' } & SpreadOptions);
 
 export type Outcome =
   | { readonly kind: 'day'; readonly result: ScenarioResult; readonly again: string; readonly tookMs: number }
@@ -25,7 +27,8 @@ export type Outcome =
       readonly again: string;
       readonly tookMs: number;
     }
-  | { readonly kind: 'lifeguard'; readonly found: FalsePositives };
+  | { readonly kind: 'lifeguard'; readonly found: FalsePositives }
+  | { readonly kind: 'spread'; readonly rounds: readonly number[] };
 
 async function perform(task: Task): Promise<Outcome> {
   switch (task.kind) {
@@ -45,6 +48,10 @@ async function perform(task: Task): Promise<Outcome> {
     }
     case 'lifeguard':
       return { kind: 'lifeguard', found: await countFalsePositives(task) };
+    case 'spread': {
+      const way = task.way === 'whole members' ? spreadInCluster : spreadByGossipAlone;
+      return { kind: 'spread', rounds: await way(task) };
+    }
   }
 }
 

@@ -165,6 +165,19 @@ describe('packets', () => {
     await unharmed();
   });
 
+  test('names and metas longer than any member has do not enter, neither as its own nor as an accuser', async () => {
+    const before = liveBytes();
+    const long = 'x'.repeat(60_000);
+    for (let i = 0; i < 300; i++)
+      await attack(alive(`${i}${long}`), alive(`${i}`, { meta: Buffer.from(long) }));
+    await attack(encodeMessage({ kind: 'suspect', incarnation: 1, node: 'b', from: long }));
+    await attack(encodeMessage({ kind: 'dead', incarnation: 1, node: 'b', from: long }));
+    expect(drops('too_long')).toBe(602);
+    expect(victim().numEstimated).toBe(names.length);
+    expect(liveBytes() - before).toBeLessThan(keptBytesMax);
+    await unharmed();
+  });
+
   test('more news than the inbox holds are dropped, the ping behind them is answered', async () => {
     const said = encodeMessage({ kind: 'user', payload: Buffer.from('!') });
     const shout = encodeCompound(Array.from({ length: 127 }, () => said));
