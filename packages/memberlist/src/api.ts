@@ -12,7 +12,7 @@ import type { Keyring } from './wire/keyring.ts';
 /**
  * What the layer above contributes and hears. All optional and synchronous. A hook that throws is our own side's bug:
  * it is logged as `hook_failed`; the member goes on as if the hook had nothing to say, and a `refuse...` hook as if it
- * had refused. Those that return something (meta, broadcasts, localState, refuse..., ackPayload) are asked in the middle
+ * had refused. Those that return something (meta, broadcasts, hasBroadcasts, localState, refuse..., ackPayload) are asked in the middle
  * of a turn: they may look at the memberlist, and must not call what changes it. The others may call anything.
  */
 export interface Hooks {
@@ -22,6 +22,11 @@ export interface Hooks {
   userMessage?(payload: Uint8Array): void;
   /** Extra broadcasts for one packet; each costs its length + `overhead`; the sum must stay within `limit` bytes. */
   broadcasts?(overhead: number, limit: number): readonly Uint8Array[];
+  /**
+   * Whether `broadcasts` has any. Optional: without it, it is asked at every gossip turn, and a member with nothing to tell
+   * cannot sleep through them. A layer that answers calls `Memberlist.wake` when the answer turns to true.
+   */
+  hasBroadcasts?(): boolean;
   /** What we add to a push/pull. `join`: this exchange is part of a join. */
   localState?(join: boolean): Uint8Array;
   /** What the other side added to a push/pull; called after its members have been merged. */
@@ -122,5 +127,7 @@ export interface Memberlist extends AsyncDisposable {
     payload: Uint8Array,
     o?: { readonly signal?: AbortSignal },
   ): Promise<void>;
+  /** `hooks.hasBroadcasts` is true now: gossip turns are taken again from the next one on. Nothing happens otherwise. */
+  wake(): void;
   stats(): MemberlistStats;
 }

@@ -28,6 +28,7 @@ export function guardHooks(hooks: Hooks, log: (event: LogEvent) => void): Hooks 
 const onFailure: { readonly [name in keyof Hooks]?: unknown } = {
   meta: new Uint8Array(0),
   broadcasts: [],
+  hasBroadcasts: false,
   localState: new Uint8Array(0),
   ackPayload: new Uint8Array(0),
   refuseAlive: 'our own check failed',
@@ -38,6 +39,7 @@ const hookNames = [
   'meta',
   'userMessage',
   'broadcasts',
+  'hasBroadcasts',
   'localState',
   'mergeRemoteState',
   'changed',

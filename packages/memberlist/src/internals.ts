@@ -6,7 +6,9 @@
 export { BroadcastQueue } from './core/broadcast-queue.ts';
 export type { Effect } from './core/event.ts';
 export { Gossip } from './core/gossip.ts';
+export { pack } from './core/packed.ts';
 export type { Row } from './core/row.ts';
+export { openAcquainted } from './memberlist.ts';
 export { parseTarget } from './targets.ts';
 export { decodeMessage, encodeMessage } from './wire/codec.ts';
 export { encodeCompound } from './wire/compound.ts';

@@ -9,6 +9,8 @@ import type { Hooks, JoinResult, Memberlist, MemberlistOptions, MemberlistStats 
 import { codecsOf, messagesOf } from './codecs.ts';
 import { checkConfig, lan, type MemberlistConfig } from './config.ts';
 import type { Effect, Event } from './core/event.ts';
+import { metaBytesMax, nameCharsMax } from './core/members.ts';
+import type { Row } from './core/row.ts';
 import { Swim } from './core/swim.ts';
 import { MemberlistError, PeerError } from './errors.ts';
 import { guardHooks } from './guarded-hooks.ts';
@@ -26,8 +28,6 @@ import type { WireError } from './wire/errors.ts';
 import type { PushPull } from './wire/message.ts';
 import type { PacketCodec } from './wire/packet.ts';
 
-/** Meta beyond this does not fit into an alive message. memberlist net.go, MetaMaxSize. */
-const metaBytesMax = 512;
 /** How long updateMeta waits by default for its broadcast. serf config.go, BroadcastTimeout. */
 const updateTimeoutMs = 5_000;
 /** Receivers from this protocol version on read checksums. */
@@ -39,9 +39,17 @@ const noBytes: Uint8Array = new Uint8Array(0);
  * Opens a member on `transport`, which it owns from then on. `hooks.changed` hears of our own join before this resolves.
  * @throws MemberlistError 'bad_config' | 'meta_too_large'
  */
-export async function openMemberlist(o: MemberlistOptions): Promise<Memberlist> {
+export function openMemberlist(o: MemberlistOptions): Promise<Memberlist> {
+  return openAcquainted(o, undefined);
+}
+
+/** The same, in the middle of its life: as if `known` were its table for long. For simulations; not part of the package. */
+export async function openAcquainted(
+  o: MemberlistOptions,
+  known: readonly Row[] | undefined,
+): Promise<Memberlist> {
   try {
-    const member = new RunningMember(o);
+    const member = new RunningMember(o, known);
     member.start();
     return member;
   } catch (cause) {
@@ -68,10 +76,11 @@ class RunningMember implements Memberlist {
   readonly #drops: Record<string, number> = {};
   /** Effects waiting to be carried out; not empty only while they are. */
   readonly #effects: Effect[] = [];
+  #thinking = false;
   #alarm: { readonly at: Millis; readonly timer: Disposable } | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(o: MemberlistOptions) {
+  constructor(o: MemberlistOptions, known: readonly Row[] | undefined) {
     this.name = o.name;
     this.#transport = o.transport;
     this.#config = checkConfig({ ...lan, ...o.config });
@@ -85,6 +94,11 @@ class RunningMember implements Memberlist {
     if (o.name === '')
       throw new MemberlistError('bad_config', 'name is empty: give one that is unique in the cluster');
 
+    if (o.name.length > nameCharsMax)
+      throw new MemberlistError(
+        'bad_config',
+        `name has ${o.name.length} characters: give at most ${nameCharsMax}`,
+      );
     const { host, port } = o.transport.advertise;
     const addr = textToAddr(host);
     if (addr === undefined)
@@ -114,6 +128,7 @@ class RunningMember implements Memberlist {
         rng: o.rng ?? systemRng,
         room: this.#packets,
         policy: this.#policies,
+        ...(known && { known }),
       },
       this.#clock.now(),
     );
@@ -134,7 +149,7 @@ class RunningMember implements Memberlist {
   }
 
   members(): readonly Member[] {
-    return this.#swim.all.filter((member) => member.state === 'alive' || member.state === 'suspect');
+    return this.#swim.present;
   }
 
   all(): readonly Member[] {
@@ -217,6 +232,10 @@ class RunningMember implements Memberlist {
     await this.#streams.sendUser(to, payload, o.signal);
   }
 
+  wake(): void {
+    this.#turn({ kind: 'wake' });
+  }
+
   stats(): MemberlistStats {
     const { in: streamsIn, out: streamsOut } = this.#streams.counts;
     return {
@@ -248,7 +267,7 @@ class RunningMember implements Memberlist {
   /** One turn of the core, and everything it wants done. */
   #turn(event: Event): readonly Effect[] {
     if (this.#closed !== undefined) return [];
-    const effects = this.#swim.step(event, this.#clock.now());
+    const effects = this.#think(event);
     const busy = this.#effects.length > 0;
     this.#effects.push(...effects);
     // I1: a hook that calls back in the middle of a turn has its effects carried out after those before it.
@@ -261,6 +280,17 @@ class RunningMember implements Memberlist {
       this.#setAlarm();
     }
     return effects;
+  }
+
+  #think(event: Event): readonly Effect[] {
+    if (this.#thinking)
+      throw new Error('a hook that is asked in the middle of a turn must not change the memberlist');
+    this.#thinking = true;
+    try {
+      return this.#swim.step(event, this.#clock.now());
+    } finally {
+      this.#thinking = false;
+    }
   }
 
   #setAlarm(): void {

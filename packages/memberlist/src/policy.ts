@@ -17,13 +17,14 @@ export interface Policies extends Policy {
 
 /** @throws MemberlistError 'bad_config' */
 export function policiesOf(hooks: Hooks, config: MemberlistConfig, transport: Transport): Policies {
-  const { refuseAlive, refuseMerge, broadcasts, ackPayload } = hooks;
+  const { refuseAlive, refuseMerge, broadcasts, hasBroadcasts, ackPayload } = hooks;
   const allowed = config.cidrsAllowed && allowedNetworks(config.cidrsAllowed);
   const { disableTcpPings } = transport;
   return {
     ...(refuseAlive && { refuseAlive }),
     ...(refuseMerge && { refuseMerge }),
     ...(broadcasts && { broadcasts }),
+    ...(hasBroadcasts && { hasBroadcasts }),
     ...(ackPayload && { ackPayload }),
     ...(allowed && {
       sourceAllowed: allowed,

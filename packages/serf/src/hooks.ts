@@ -19,6 +19,8 @@ export function hooksOf(o: {
   readonly now: () => Millis;
   readonly meta: () => Uint8Array;
   readonly perform: (effects: readonly Effect[]) => void;
+  /** The broadcast of this token has been sent often enough. Said in the middle of a turn of memberlist. */
+  readonly told: (token: number) => void;
   readonly conflict: (existing: Member, other: Member) => void;
   readonly log: (e: LogEvent) => void;
   readonly refuseMember: SerfOptions['refuseMember'];
@@ -31,14 +33,15 @@ export function hooksOf(o: {
     userMessage: (payload) => perform(core.heard(payload, now())),
     broadcasts: (overhead, limit) => {
       const { messages, finished } = core.queues.take(overhead, limit);
-      if (finished.length > 0) perform(finished.map((token) => ({ kind: 'broadcastDone', token }) as const));
+      for (const token of finished) o.told(token);
       return messages;
     },
+    hasBroadcasts: () => core.queues.length > 0,
     localState: () => core.localState(),
     mergeRemoteState: (state, join) => perform(core.merge(state, join, now())),
     changed: ({ kind, member }) => {
       if (kind === 'join') perform(core.memberJoined(member));
-      else if (kind === 'leave') perform(core.memberLost(member.name, now()));
+      else if (kind === 'leave') perform(core.memberLost(member.name, now(), member.state === 'left'));
       else perform(core.memberUpdated(member));
     },
     conflict: o.conflict,

@@ -98,6 +98,7 @@ export class RunningSerf implements Serf {
       tags: o.tags,
       config,
       retransmitMult: o.memberlist?.retransmitMult ?? lan.retransmitMult,
+      udpBufferBytes: o.memberlist?.udpBufferBytes ?? lan.udpBufferBytes,
       rng: this.#rng,
       now: this.#clock.now(),
       ...(forgetAfterMs && { forgetAfterMs: (row, defaultMs) => forgetAfterMs(view(row), defaultMs) }),
@@ -127,6 +128,7 @@ export class RunningSerf implements Serf {
       now: () => this.#clock.now(),
       meta: () => this.#meta,
       perform: (effects) => this.#perform(effects),
+      told: (token) => this.#waits.done(token),
       conflict: (existing, other) => this.#dispute.claimed(existing, other),
       log: (e) => this.#log(e),
       onAnswer: this.#o.onAnswer,
@@ -134,6 +136,7 @@ export class RunningSerf implements Serf {
       validateNodeNames: this.#config.validateNodeNames,
     });
     this.#memberlist = await openMemberlist(memberlistOptions(this.#o, this.#config, hooks));
+    this.#memberlist.wake(); // for what was queued while it was opened
     this.#setAlarm();
     const known = Array.from(this.#snapshot?.found.alive ?? [], ([name, address]) => `${name}/${address}`);
     const others = known.filter((target) => !target.startsWith(`${this.name}/`));
@@ -263,6 +266,7 @@ export class RunningSerf implements Serf {
     if (this.#core.phase === 'closed') return;
     if (!this.#effects.add(effects)) return;
     this.#telling.tick(this.#core.clock.time, this.#clock.now());
+    if (this.#core.queues.length > 0) this.#memberlist?.wake();
     this.#setAlarm();
   }
 

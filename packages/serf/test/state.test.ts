@@ -29,6 +29,7 @@ function play(steps: readonly Json[]): void {
     tags,
     config: { ...defaults, eventBufferSlots: 8, queryBufferSlots: 8 },
     retransmitMult: 4,
+    udpBufferBytes: 1_400,
     rng,
     now,
   });

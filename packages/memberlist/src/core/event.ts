@@ -28,6 +28,8 @@ export type Event =
       readonly nodes: readonly NodeState[];
       readonly userState: Uint8Array;
     }
+  /** The layer above has something to tell. */
+  | { readonly kind: 'wake' }
   /** Our meta has changed; `settled` follows. */
   | { readonly kind: 'updateMeta'; readonly meta: Uint8Array; readonly ticket: Ticket }
   /** We go; `settled` follows. */
@@ -81,6 +83,7 @@ export type DropCode =
   | 'bad_versions' // an alive whose version range is empty
   | 'alive_refused' // the layer above refused it
   | 'address_not_allowed' // outside of cidrsAllowed
+  | 'too_long' // a name or meta longer than any member has
   | 'inbox_full' // handled too slowly, or too many came at once
   | 'table_full' // more members than membersMax
   | 'relays_full' // more indirect pings in progress than relaysMax
@@ -91,6 +94,7 @@ export interface Policy {
   refuseAlive?(member: Member): string | undefined;
   refuseMerge?(members: readonly Member[]): string | undefined;
   broadcasts?(overhead: number, limit: number): readonly Uint8Array[];
+  hasBroadcasts?(): boolean;
   ackPayload?(): Uint8Array;
   /** cidrsAllowed. */
   addressAllowed?(addr: Uint8Array): boolean;

@@ -67,9 +67,10 @@ export class Gossip {
     return since + (Math.floor((now - since) / gossipIntervalMs) + 1) * gossipIntervalMs;
   }
 
-  /** What the layer above has is known only by asking for it. */
+  /** A layer above that does not say whether it has something may always have. */
   #mayHaveNews(): boolean {
-    return this.#o.queue.length > 0 || this.#o.policy.broadcasts !== undefined;
+    const { queue, policy } = this.#o;
+    return queue.length > 0 || (policy.broadcasts !== undefined && (policy.hasBroadcasts?.() ?? true));
   }
 
   /** One round: up to gossipNodes members, each with news of its own choice; every telling counts. */

@@ -11,19 +11,24 @@ import type { MemberlistConfig } from '../config.ts';
 import type { Millis, Rng } from '../ports.ts';
 import { addrToText } from '../wire/address.ts';
 import { encodeMessage } from '../wire/codec.ts';
-import type { Alive, Dead, Message, NodeState, Suspect } from '../wire/message.ts';
-import { isImpossibleVsn, vsnBytes } from '../wire/vsn.ts';
+import type { Alive, Dead, Message, NodeState, Ping, Suspect } from '../wire/message.ts';
+import { isImpossibleVsn, sharedVsn, vsnBytes } from '../wire/vsn.ts';
 import type { Agenda, Entry } from './agenda.ts';
 import type { Awareness } from './awareness.ts';
 import type { BroadcastQueue } from './broadcast-queue.ts';
 import type { Due, Emit, Policy } from './event.ts';
 import { suspicionTimeoutMs } from './formulas.ts';
+import { holds, pack, unpack } from './packed.ts';
 import { shuffle } from './random.ts';
-import { isGone, type Row, sameBytes, show, snapshot } from './row.ts';
+import { glance, isGone, type Row, snapshot } from './row.ts';
 import { Suspicion } from './suspicion.ts';
 
-/** I5: rows a table may have. Each peer may announce any number of names; this many fit into some 100 MB. */
+/** I5: rows a table may have, each of some 200 bytes with its places. Each peer may announce any number of names. */
 export const membersMax = 131_072;
+/** I5: characters of a name, and of the accuser's in an accusation. Names in use are host names, of 253 at most. */
+export const nameCharsMax = 512;
+/** I5: bytes of meta. memberlist net.go, MetaMaxSize: no member announces more. */
+export const metaBytesMax = 512;
 
 export interface MembersOptions {
   readonly name: string;
@@ -41,6 +46,8 @@ export interface MembersOptions {
 }
 
 export class Members {
+  /** How our pings say who we are. */
+  readonly source: Required<Pick<Ping, 'sourceAddr' | 'sourcePort' | 'sourceNode'>>;
   readonly #o: MembersOptions;
   readonly #byName = new Map<string, Row>();
   /** The probe order; the same rows as `#byName`. */
@@ -51,6 +58,7 @@ export class Members {
 
   constructor(o: MembersOptions) {
     this.#o = o;
+    this.source = { sourceAddr: o.addr, sourcePort: o.port, sourceNode: o.name };
   }
 
   get size(): number {
@@ -79,6 +87,12 @@ export class Members {
     return row;
   }
 
+  /** What we say of ourselves. */
+  selfAlive(): Alive {
+    const { name, addr, port, meta, vsn, incarnation } = this.self;
+    return { kind: 'alive', incarnation, node: name, addr: unpack(addr), port, meta: unpack(meta), vsn };
+  }
+
   anyOtherAlive(): boolean {
     return this.#list.some((row) => row.name !== this.#o.name && !isGone(row));
   }
@@ -93,6 +107,27 @@ export class Members {
     });
   }
 
+  /** As if these had been told and settled long ago; what they say of us does not count. */
+  acquaint(known: readonly Row[], now: Millis): void {
+    for (const { name, addr, port, meta, vsn, incarnation, state } of known) {
+      if (this.#byName.has(name)) continue;
+      const row: Row = {
+        name,
+        addr,
+        port,
+        meta,
+        vsn,
+        incarnation,
+        state,
+        stateChangedAt: now,
+        shown: undefined,
+      };
+      this.#byName.set(name, row);
+      this.#list.push(row);
+    }
+    shuffle(this.#list, this.#o.rng);
+  }
+
   alive(a: Alive, now: Millis): void {
     this.#alive(a, now, { own: false, finished: undefined });
   }
@@ -101,6 +136,10 @@ export class Members {
     const { name, policy, emit, config } = this.#o;
     const isSelf = a.node === name;
     if (isSelf && this.#leaving) return;
+    if (a.node.length > nameCharsMax || a.meta.length > metaBytesMax) {
+      this.#tooLong('alive', a.node, `${a.meta.length} bytes of meta`);
+      return;
+    }
     if (addrToText(a.addr) === undefined) {
       emit({
         kind: 'dropped',
@@ -139,11 +178,11 @@ export class Members {
       if (!o.own && !this.#mayEnter(a)) return;
       row = this.#enter(a);
       // I4
-    } else if (row.port !== a.port || !sameBytes(row.addr, a.addr)) {
+    } else if (row.port !== a.port || !holds(row.addr, a.addr)) {
       if (!this.#allowed(a)) return;
       const reclaimable = config.deadNodeReclaimMs > 0 && now - row.stateChangedAt > config.deadNodeReclaimMs;
       if (row.state !== 'left' && !(row.state === 'dead' && reclaimable)) {
-        emit({ kind: 'conflict', existing: show(row), other: snapshot(a.node, a, 'alive') });
+        emit({ kind: 'conflict', existing: glance(row), other: snapshot(a.node, a, 'alive') });
         return;
       }
       moved = true;
@@ -155,28 +194,32 @@ export class Members {
     const before = row.state;
     const metaBefore = row.meta;
     if (isSelf && !o.own) {
-      if (a.incarnation === row.incarnation && sameBytes(a.meta, row.meta) && sameBytes(a.vsn, row.vsn))
-        return;
+      const sameVsn = Buffer.compare(a.vsn, row.vsn) === 0;
+      if (a.incarnation === row.incarnation && holds(row.meta, a.meta) && sameVsn) return;
       this.#refute(row, a.incarnation);
     } else {
       this.#broadcast(a.node, a, o.finished);
       this.#write(row, {
         incarnation: a.incarnation,
-        meta: a.meta.slice(),
-        addr: a.addr.slice(),
+        meta: holds(row.meta, a.meta) ? row.meta : pack(a.meta),
+        addr: moved ? pack(a.addr) : row.addr,
         port: a.port,
-        ...(a.vsn.length >= vsnBytes ? { vsn: a.vsn.slice(0, vsnBytes) } : {}),
+        ...(a.vsn.length >= vsnBytes ? { vsn: sharedVsn(a.vsn) } : {}),
         ...(row.state === 'alive' ? {} : { state: 'alive', stateChangedAt: now }),
       });
     }
-    const member = show(row);
-    if (before === 'dead' || before === 'left') emit({ kind: 'changed', change: { kind: 'join', member } });
-    else if (!sameBytes(metaBefore, row.meta)) emit({ kind: 'changed', change: { kind: 'update', member } });
+    const kind =
+      before === 'dead' || before === 'left' ? 'join' : metaBefore !== row.meta ? 'update' : undefined;
+    if (kind !== undefined) emit({ kind: 'changed', change: { kind, member: glance(row) } });
   }
 
   suspect(s: Suspect, now: Millis): void {
     const row = this.#byName.get(s.node);
     if (row === undefined || s.incarnation < row.incarnation) return;
+    if (s.from.length > nameCharsMax) {
+      this.#tooLong('suspect', s.node, `from '${s.from.slice(0, 64)}...'`);
+      return;
+    }
     const running = this.#suspicions.get(s.node);
     if (running !== undefined) {
       if (running.suspicion.confirm(s.from)) {
@@ -225,6 +268,10 @@ export class Members {
   dead(d: Dead, now: Millis, finished?: () => void): void {
     const row = this.#byName.get(d.node);
     if (row === undefined || d.incarnation < row.incarnation) return;
+    if (d.from.length > nameCharsMax) {
+      this.#tooLong('dead', d.node, `from '${d.from.slice(0, 64)}...'`);
+      return;
+    }
     this.#dropSuspicion(d.node);
     if (isGone(row)) return;
     if (row.name === this.#o.name && !this.#leaving) {
@@ -234,7 +281,7 @@ export class Members {
     this.#broadcast(d.node, d, finished);
     const state = d.node === d.from ? 'left' : 'dead';
     this.#write(row, { incarnation: d.incarnation, state, stateChangedAt: now });
-    this.#o.emit({ kind: 'changed', change: { kind: 'leave', member: show(row) } });
+    this.#o.emit({ kind: 'changed', change: { kind: 'leave', member: glance(row) } });
   }
 
   /** From now on we no longer defend ourselves. Idempotent. */
@@ -287,6 +334,10 @@ export class Members {
     return false;
   }
 
+  #tooLong(kind: string, name: string, what: string): void {
+    this.#o.emit({ kind: 'dropped', code: 'too_long', detail: `${kind} of '${name.slice(0, 64)}': ${what}` });
+  }
+
   #allowed(a: Alive): boolean {
     if (this.#o.policy.addressAllowed?.(a.addr) ?? true) return true;
     this.#o.emit({ kind: 'dropped', code: 'address_not_allowed', detail: `alive of '${a.node}'` });
@@ -297,10 +348,10 @@ export class Members {
   #enter(a: Alive): Row {
     const row: Row = {
       name: a.node,
-      addr: a.addr.slice(),
+      addr: pack(a.addr),
       port: a.port,
-      meta: a.meta.slice(),
-      vsn: a.vsn.length >= vsnBytes ? a.vsn.slice(0, vsnBytes) : new Uint8Array(vsnBytes),
+      meta: pack(a.meta),
+      vsn: sharedVsn(a.vsn.length >= vsnBytes ? a.vsn : noVersions),
       incarnation: 0,
       state: 'dead',
       stateChangedAt: Number.NEGATIVE_INFINITY,
@@ -327,8 +378,7 @@ export class Members {
     const incarnation = accused >= next ? this.#nextIncarnation(accused - next + 1) : next;
     this.#write(self, { incarnation });
     this.#o.awareness.apply(1);
-    const { name, addr, port, meta, vsn } = self;
-    this.#broadcast(name, { kind: 'alive', incarnation, node: name, addr, port, meta, vsn });
+    this.#broadcast(self.name, this.selfAlive());
   }
 
   #nextIncarnation(step: number): number {
@@ -351,3 +401,5 @@ export class Members {
     });
   }
 }
+
+const noVersions: Uint8Array = new Uint8Array(vsnBytes);

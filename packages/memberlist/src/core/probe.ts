@@ -18,7 +18,7 @@ import type { Due, Emit, Policy } from './event.ts';
 import { type Gossip, readsCrc } from './gossip.ts';
 import type { Members } from './members.ts';
 import { pickRandom } from './random.ts';
-import { addressOf, isGone, type Row, show } from './row.ts';
+import { addressOf, glance, isGone, type Row } from './row.ts';
 
 /** Members from these protocol versions on answer TCP pings and send nacks. */
 const tcpPingProtocolMin = 3;
@@ -153,20 +153,12 @@ export class Prober {
 
   #start(row: Row, now: Millis): void {
     const { config, awareness, agenda, members, gossip, name, nextSeqNo } = this.#o;
-    const self = members.self;
     const seqNo = nextSeqNo();
-    const ping: Ping = {
-      kind: 'ping',
-      seqNo,
-      node: row.name,
-      sourceAddr: self.addr,
-      sourcePort: self.port,
-      sourceNode: name,
-    };
+    const ping: Ping = { kind: 'ping', seqNo, node: row.name, ...members.source };
     const endsAt = now + awareness.scaleMs(config.probeIntervalMs);
     const to = addressOf(row);
     this.#probe = {
-      target: show(row),
+      target: glance(row),
       to,
       ping,
       sentAt: now,

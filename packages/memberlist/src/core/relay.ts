@@ -28,7 +28,6 @@ export function replyTo(request: Ping | IndirectPing, from: HostPort): Address {
 }
 
 export interface RelaysOptions {
-  readonly name: string;
   readonly config: MemberlistConfig;
   readonly members: Members;
   readonly gossip: Gossip;
@@ -49,7 +48,7 @@ export class Relays {
   }
 
   request(r: IndirectPing, from: HostPort, now: Millis): void {
-    const { members, gossip, agenda, config, emit, name, nextSeqNo } = this.#o;
+    const { members, gossip, agenda, config, emit, nextSeqNo } = this.#o;
     const host = addrToText(r.target);
     if (host === undefined) {
       emit({ kind: 'dropped', code: 'bad_address', detail: `indirect ping of '${r.node}'` });
@@ -66,17 +65,9 @@ export class Relays {
     const seqNo = nextSeqNo();
     const entry = agenda.add(now + config.probeTimeoutMs, { kind: 'relay', seqNo });
     this.#open.set(seqNo, { asker: replyTo(r, from), seqNo: r.seqNo, nack: r.nack, entry });
-    const self = members.self;
     // Port 0: protocol 1 had no port, everybody used the same.
-    const port = r.port === 0 ? self.port : r.port;
-    const ping: Ping = {
-      kind: 'ping',
-      seqNo,
-      node: r.node,
-      sourceAddr: self.addr,
-      sourcePort: self.port,
-      sourceNode: name,
-    };
+    const port = r.port === 0 ? members.source.sourcePort : r.port;
+    const ping: Ping = { kind: 'ping', seqNo, node: r.node, ...members.source };
     gossip.piggyback({ host, port, name: r.node }, ping);
   }
 

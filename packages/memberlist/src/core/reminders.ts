@@ -40,8 +40,7 @@ export class Reminders {
     if (last !== undefined && now - last < this.#everyMs) return;
     if (this.#remindedAt.size >= accusersMax) this.#remindedAt.clear();
     this.#remindedAt.set(accuser.name, now);
-    const { name, addr, port, meta, vsn, incarnation } = self;
-    const alive = encodeMessage({ kind: 'alive', incarnation, node: name, addr, port, meta, vsn });
+    const alive = encodeMessage(this.#members.selfAlive());
     this.#gossip.send(addressOf(accuser), [alive], readsCrc(accuser));
   }
 }

@@ -8,18 +8,20 @@ import type { Address, Millis } from '../ports.ts';
 import { addrToText } from '../wire/address.ts';
 import type { NodeState, NodeStateCode } from '../wire/message.ts';
 import { decodeVsn, type Versions } from '../wire/vsn.ts';
+import { type Packed, unpack } from './packed.ts';
 
+/** Some 200 bytes with its places in the table, and its name and meta: there may be many. */
 export interface Row {
   readonly name: string;
-  addr: Uint8Array;
+  addr: Packed;
   port: number;
-  meta: Uint8Array;
-  /** Always six. */
+  meta: Packed;
+  /** Always six, shared by all who speak the same. */
   vsn: Uint8Array;
   incarnation: number;
   state: MemberState;
   stateChangedAt: Millis;
-  /** The snapshot of the row as it is; undefined after a change. */
+  /** The snapshot of the row as it is, once somebody outside has asked for it; undefined after a change. */
   shown: Member | undefined;
 }
 
@@ -31,7 +33,7 @@ interface Described {
   readonly incarnation: number;
 }
 
-/** A copy that does not follow the row. Byte fields are shared: rows replace theirs and never write into them. */
+/** What somebody says of himself, as a member; byte fields are shared with it. */
 export function snapshot(name: string, d: Described, state: MemberState): Member {
   return Object.freeze({
     name,
@@ -45,9 +47,17 @@ export function snapshot(name: string, d: Described, state: MemberState): Member
   });
 }
 
-/** The row as it is now, made once per change. */
+/** The row as it is now: a copy that does not follow it. */
+export function glance(row: Row): Member {
+  const { name, addr, port, meta, vsn, incarnation, state } = row;
+  return (
+    row.shown ?? snapshot(name, { addr: unpack(addr), port, meta: unpack(meta), vsn, incarnation }, state)
+  );
+}
+
+/** The same for those who come again and again: made once per change, and kept. */
 export function show(row: Row): Member {
-  row.shown ??= snapshot(row.name, row, row.state);
+  row.shown ??= glance(row);
   return row.shown;
 }
 
@@ -56,13 +66,14 @@ export function isGone(row: Row): boolean {
 }
 
 export function addressOf(row: Row): Address {
-  const { host, port, name } = show(row);
-  return { host, port, name };
+  const { name, port, shown } = row;
+  return { host: shown?.host ?? addrToText(unpack(row.addr)) ?? '', port, name };
 }
 
 export function toNodeState(row: Row): NodeState {
-  const { name, addr, port, meta, incarnation, vsn } = row;
-  return { name, addr, port, meta, incarnation, vsn, state: stateCodes[row.state] };
+  const { name, port, incarnation, vsn } = row;
+  const state = stateCodes[row.state];
+  return { name, addr: unpack(row.addr), port, meta: unpack(row.meta), incarnation, vsn, state };
 }
 
 export const stateCodes: Readonly<Record<MemberState, NodeStateCode>> = {
@@ -77,9 +88,5 @@ export const stateNames: Readonly<Record<NodeStateCode, MemberState>> = {
   2: 'dead',
   3: 'left',
 };
-
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
-}
 
 const noVersions: Versions = { pMin: 0, pMax: 0, pCur: 0, dMin: 0, dMax: 0, dCur: 0 };

@@ -23,7 +23,7 @@ import { incompatibility, localNodes } from './push-pull.ts';
 import { pickRandom } from './random.ts';
 import { Relays, replyTo } from './relay.ts';
 import { Reminders } from './reminders.ts';
-import { addressOf, isGone, show, snapshot, stateNames } from './row.ts';
+import { addressOf, isGone, type Row, show, snapshot, stateNames } from './row.ts';
 
 export interface SwimOptions {
   readonly name: string;
@@ -36,6 +36,8 @@ export interface SwimOptions {
   readonly rng: Rng;
   readonly room: PacketRoom;
   readonly policy: Policy;
+  /** Rows of a cluster that we have been in for long: nothing about them is news. For simulations. */
+  readonly known?: readonly Row[];
 }
 
 export class Swim {
@@ -92,11 +94,12 @@ export class Swim {
       emit,
       nextSeqNo,
     });
-    this.#relays = new Relays({ name, config, members, gossip, agenda, emit, nextSeqNo });
+    this.#relays = new Relays({ config, members, gossip, agenda, emit, nextSeqNo });
     this.#reminders = new Reminders({ members, gossip, everyMs: config.probeTimeoutMs });
     this.#inbox = new Inbox(config.handoffQueueDepth);
     this.#nextSeqNo = nextSeqNo;
     members.announce(o.meta, now);
+    if (o.known !== undefined) members.acquaint(o.known, now);
     // Nobody starts in step with the others.
     const stagger = (intervalMs: number): Millis => now + rng.below(Math.max(1, Math.floor(intervalMs)));
     if (config.probeIntervalMs > 0) agenda.add(stagger(config.probeIntervalMs), { kind: 'probe' });
@@ -126,6 +129,8 @@ export class Swim {
       case 'remoteState':
         this.#merge(event.nodes, event.userState, event.join, now);
         break;
+      case 'wake':
+        break; // gossip looks for news after every turn
       case 'updateMeta':
         this.#announce(event.meta, event.ticket, now);
         break;
@@ -156,6 +161,11 @@ export class Swim {
 
   get all(): readonly Member[] {
     return this.#members.list.map(show);
+  }
+
+  /** Without the dead and those who left. */
+  get present(): readonly Member[] {
+    return this.#members.list.filter((row) => !isGone(row)).map(show);
   }
 
   member(name: string): Member | undefined {
@@ -296,18 +306,10 @@ export class Swim {
   }
 
   #ping(to: Address, ticket: Ticket, now: Millis): void {
-    const self = this.#members.self;
     const seqNo = this.#nextSeqNo();
     const entry = this.#agenda.add(now + this.#o.config.probeTimeoutMs, { kind: 'ping', seqNo });
     this.#pings.set(seqNo, { ticket, sentAt: now, entry });
-    this.#gossip.piggyback(to, {
-      kind: 'ping',
-      seqNo,
-      node: to.name,
-      sourceAddr: self.addr,
-      sourcePort: self.port,
-      sourceNode: self.name,
-    });
+    this.#gossip.piggyback(to, { kind: 'ping', seqNo, node: to.name, ...this.#members.source });
   }
 
   /** An answer to one of our explicit pings, or the end of waiting for it. */

@@ -39,6 +39,20 @@ export function decodeVsn(vsn: Uint8Array): Versions | undefined {
   return { pMin, pMax, pCur, dMin, dMax, dCur };
 }
 
+/** Distinct ones that are shared; what peers make up beyond these takes memory of its own. */
+const sharedMax = 64;
+const shared = new Map<string, Uint8Array>();
+
+/** The first six, the same array for all who speak the same: it must not be written to. */
+export function sharedVsn(vsn: Uint8Array): Uint8Array {
+  const key = vsn.subarray(0, vsnBytes).join();
+  let same = shared.get(key);
+  if (same !== undefined) return same;
+  same = vsn.slice(0, vsnBytes);
+  if (shared.size < sharedMax) shared.set(key, same);
+  return same;
+}
+
 /** Whether an alive message with these bytes is to be ignored: its protocol range is there, and empty. */
 export function isImpossibleVsn(vsn: Uint8Array): boolean {
   if (vsn.length < 3) return false;

@@ -54,6 +54,20 @@ test('when all is told there is no deadline; news are told at the next beat, and
   expect(beats.length).toBeGreaterThan(1);
 });
 
+test('a layer above that says that it has none lets us sleep, and wakes us for the next beat', () => {
+  let waiting: Uint8Array[] = [];
+  const swim = open({ broadcasts: () => waiting.splice(0), hasBroadcasts: () => waiting.length > 0 });
+  hearOfB(swim, startedAt + 1);
+  run(swim, 100_000);
+  expect(swim.deadline()).toBeUndefined();
+
+  const first = startedAt + staggerMs;
+  waiting = [Uint8Array.of(1)];
+  swim.step({ kind: 'wake' }, first + 999 * lan.gossipIntervalMs + 5);
+  expect(run(swim, 1_000_000)).toEqual([first + 1_000 * lan.gossipIntervalMs]);
+  expect(swim.deadline()).toBeUndefined();
+});
+
 test('a layer above that may have news is asked at every turn', () => {
   let asked = 0;
   const swim = open({

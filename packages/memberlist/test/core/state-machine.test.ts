@@ -12,6 +12,7 @@ import { Awareness } from '../../src/core/awareness.ts';
 import { type Broadcast, BroadcastQueue } from '../../src/core/broadcast-queue.ts';
 import type { Due, Effect } from '../../src/core/event.ts';
 import { Members } from '../../src/core/members.ts';
+import { unpack } from '../../src/core/packed.ts';
 import { incompatibility } from '../../src/core/push-pull.ts';
 import { stateCodes } from '../../src/core/row.ts';
 import type { MemberState } from '../../src/member.ts';
@@ -184,9 +185,9 @@ class World {
       .sort((a, b) => (a.name < b.name ? -1 : 1))
       .map((row) => ({
         name: row.name,
-        addr: hex(row.addr),
+        addr: hex(unpack(row.addr)),
         port: row.port,
-        meta: hex(row.meta),
+        meta: hex(unpack(row.meta)),
         incarnation: row.incarnation,
         state: row.state,
         vsn: [...row.vsn],

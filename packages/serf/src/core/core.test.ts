@@ -21,6 +21,7 @@ function open(
     tags: { role: 'web' },
     config: { ...defaults, ...o.config },
     retransmitMult: 4,
+    udpBufferBytes: 1_400,
     rng: { below: o.below ?? (() => 0) },
     now: 0,
   });
@@ -67,6 +68,57 @@ const query = (o: Partial<QueryMessage> = {}): QueryMessage => ({
   name: 'q',
   payload: null,
   ...o,
+});
+
+describe('leaving', () => {
+  test('who says goodbye to memberlist has left, also where its intent comes too late; nobody is told twice', () => {
+    const core = open({ members: ['b'] });
+    expect(told(core.memberLost('b', 1_000, true))).toEqual(['member-leave b']);
+    expect(told(hear(core, { kind: 'leave', ltime: 9n, node: 'b', prune: false }, 2_000))).toEqual([]);
+    expect(core.members.get('b')?.status).toBe('left');
+  });
+});
+
+describe('what peers make us keep', () => {
+  test('an intent about a name longer than any is dropped, also in a push/pull', () => {
+    const core = open();
+    const name = 'x'.repeat(513);
+    const effects = hear(core, { kind: 'leave', ltime: 9n, node: name, prune: false });
+    expect(of(effects, 'log').map(({ entry }) => entry.code)).toEqual(['name_too_long']);
+    const state = { ltime: 9n, eventLTime: 0n, events: [], queryLTime: 0n, leftMembers: [name] };
+    core.merge(encodeMessage({ kind: 'pushPull', statusLTimes: new Map([[name, 4n]]), ...state }), false, 0);
+    expect([...core.intents.entries()]).toEqual([]);
+    expect(core.queues.length).toBe(0);
+  });
+
+  test('what no packet has room for is told, and does not wait for one', () => {
+    const core = open({ members: ['b'] });
+    const effects = hear(core, {
+      kind: 'userEvent',
+      ltime: 3n,
+      name: 'big',
+      payload: new Uint8Array(60_000),
+      coalesce: false,
+    });
+    expect(told(effects)).toEqual(['big']);
+    expect(of(effects, 'log').map(({ entry }) => entry.code)).toEqual(['message_too_long']);
+    expect(core.queues.length).toBe(0);
+  });
+
+  test('one query takes 64 MiB of answers, whoever they say they are from', () => {
+    const core = open();
+    const question = { name: 'q', payload: new Uint8Array(0), filters: [], ack: false, relayFactor: 0 };
+    const reply = { addr: Uint8Array.of(10, 0, 0, 1), port: 7946, name: 'self' };
+    const { ltime } = core.query({ ...question, timeoutMs: 5_000, reply }, 0);
+    const { id } = decodeMessage(core.queues.take(3, 1_000).messages[0]!) as QueryMessage;
+    const payload = new Uint8Array(256 * 1_024);
+    let taken = 0;
+    for (let i = 0; i < 300; i++) {
+      const answer = { kind: 'queryResponse', ltime, id, from: `n${i}`, flags: 0, payload } as const;
+      taken += of(hear(core, answer), 'answered').length;
+    }
+    expect(taken).toBe(256);
+  });
 });
 
 describe('reap and reconnect', () => {

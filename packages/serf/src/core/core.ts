@@ -22,7 +22,7 @@ import type {
 import type { Tags } from '../wire/tags.ts';
 import type { Destination, Effect } from './effects.ts';
 import type { MemberEvent } from './events.ts';
-import { Intents } from './intents.ts';
+import { Intents, nameCharsMax } from './intents.ts';
 import { LamportClock, lamportTimeMax } from './lamport.ts';
 import { Members, type Row, view } from './members.ts';
 import { Queries, type Question } from './query-desk.ts';
@@ -37,6 +37,8 @@ export interface CoreOptions {
   readonly tags: Tags;
   readonly config: SerfConfig;
   readonly retransmitMult: number;
+  /** memberlist's: what one packet may take. */
+  readonly udpBufferBytes: number;
   readonly rng: Rng;
   readonly now: Millis;
   /** Milliseconds a member that is gone is remembered; `defaultMs` unless it says otherwise. */
@@ -92,8 +94,9 @@ export class Core {
     return this.#take();
   }
 
-  memberLost(name: string, now: Millis): readonly Effect[] {
-    const row = this.members.lost(name, now);
+  /** `meant`: it said goodbye to memberlist, too. */
+  memberLost(name: string, now: Millis, meant = false): readonly Effect[] {
+    const row = this.members.lost(name, now, meant);
     if (row !== undefined) this.#tell(row.status === 'left' ? 'member-leave' : 'member-failed', row);
     return this.#take();
   }
@@ -235,15 +238,15 @@ export class Core {
     const m = decodeMessage(bytes);
     switch (m.kind) {
       case 'leave':
-        return this.#leaveIntent(m, now) ? 'passOn' : 'keep';
+        return this.#isTooLong(m.node) ? 'keep' : this.#leaveIntent(m, now) ? 'passOn' : 'keep';
       case 'join':
-        return this.#joinIntent(m, now) ? 'passOn' : 'keep';
+        return this.#isTooLong(m.node) ? 'keep' : this.#joinIntent(m, now) ? 'passOn' : 'keep';
       case 'userEvent':
         return this.#userEvent(m) ? 'passOn' : 'keep';
       case 'query':
         return this.queries.hear(m, now) ? 'passOn' : 'keep';
       case 'queryResponse':
-        this.queries.answer(m, now);
+        if (!this.#isTooLong(m.from)) this.queries.answer(m, now);
         return 'keep';
       case 'relay':
         this.#relay(m);
@@ -255,6 +258,13 @@ export class Core {
         this.#log('warn', 'message_unexpected', `a ${m.kind} message came by itself and was dropped`);
         return 'keep';
     }
+  }
+
+  /** I5: no member has such a name; memberlist lets none in. */
+  #isTooLong(name: string): boolean {
+    if (name.length <= nameCharsMax) return false;
+    this.#log('warn', 'name_too_long', `a message about '${name.slice(0, 64)}...' was dropped`);
+    return true;
   }
 
   /** Whether to pass it on. serf serf.go, handleNodeLeaveIntent. */
@@ -321,12 +331,13 @@ export class Core {
     if (m.queryLTime > 0n) this.queries.clock.witness(m.queryLTime - 1n);
     const left = new Set(m.leftMembers ?? []);
     for (const node of left) {
+      if (this.#isTooLong(node)) continue;
       const status = m.statusLTimes?.get(node) ?? 0n;
       const ltime = status < lamportTimeMax ? status + 1n : status;
       this.#leaveIntent({ ltime, node, prune: false }, now);
     }
     for (const [node, ltime] of m.statusLTimes ?? [])
-      if (!left.has(node)) this.#joinIntent({ ltime, node }, now);
+      if (!left.has(node) && !this.#isTooLong(node)) this.#joinIntent({ ltime, node }, now);
     if (join && this.ignoreOldJoins > 0 && m.eventLTime > this.userEvents.minTime)
       this.userEvents.minTime = m.eventLTime;
     for (const slot of m.events ?? [])

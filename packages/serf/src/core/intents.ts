@@ -11,6 +11,9 @@ import type { LamportTime } from '../wire/message.ts';
 /** Names remembered at most; names are the peers' choice, so this guards our memory (I5). The oldest goes first. */
 export const intentsMax = 16_384;
 
+/** Characters of a name; memberlist lets no longer one in (I5). */
+export const nameCharsMax = 512;
+
 export interface Intent {
   readonly kind: 'join' | 'leave';
   readonly ltime: LamportTime;

@@ -2,8 +2,9 @@
  * members.ts: the table of members, and every transition of a member's status.
  *
  * Two voices decide about a member: memberlist says whether it can be reached, intents say whether it meant to go.
- * Gone with an intent is 'left', gone without is 'failed'. serf serf.go: handleNodeJoin, handleNodeLeave,
- * handleNodeUpdate, handleNodeLeaveIntent, handleNodeJoinIntent.
+ * Gone with an intent is 'left', gone without is 'failed'. Gossip may have failed to bring us the intent, though; who says
+ * goodbye to memberlist has meant to go as well (I1). In the original such a member fails, and leaves at the next push/pull.
+ * serf serf.go: handleNodeJoin, handleNodeLeave, handleNodeUpdate, handleNodeLeaveIntent, handleNodeJoinIntent.
  * Rule 1: nothing outside this file changes a row. Rule 2: this file knows no message, clock or queue.
  */
 import type { Member, Versions } from '@fed/memberlist';
@@ -90,7 +91,7 @@ export class Members {
   }
 
   /** memberlist lost it (I1). Returns what that makes of it, or undefined when it changes nothing. */
-  lost(name: string, now: Millis): Row | undefined {
+  lost(name: string, now: Millis, meant: boolean): Row | undefined {
     const row = this.#rows.get(name);
     if (row === undefined) return undefined;
     switch (row.status) {
@@ -99,8 +100,8 @@ export class Members {
         this.#left.add(row);
         break;
       case 'alive':
-        row.status = 'failed';
-        this.#failed.add(row);
+        row.status = meant ? 'left' : 'failed';
+        (meant ? this.#left : this.#failed).add(row);
         break;
       case 'left':
       case 'failed':

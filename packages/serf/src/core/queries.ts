@@ -13,6 +13,8 @@ import { LamportClock } from './lamport.ts';
 export const queriesPerTimeMax = 1_024;
 /** Different names whose answers one query takes. Names are the peers' choice; more than any pool has members. */
 const answersMax = 65_536;
+/** Payloads one query takes, in bytes over all answers. Our own members answer with 1 KiB at most. */
+export const answerBytesMax: number = 64 * 1_024 * 1_024;
 
 interface Slot {
   readonly ltime: LamportTime;
@@ -53,6 +55,7 @@ interface Running {
   readonly until: Millis;
   readonly acks: Set<string>;
   readonly answers: Set<string>;
+  answerBytes: number;
 }
 
 export class QueriesRunning {
@@ -63,7 +66,7 @@ export class QueriesRunning {
   }
 
   start(ltime: LamportTime, id: number, until: Millis): void {
-    this.#byTime.set(ltime, { id, until, acks: new Set(), answers: new Set() });
+    this.#byTime.set(ltime, { id, until, acks: new Set(), answers: new Set(), answerBytes: 0 });
   }
 
   /** Whether somebody waits for this, and its sender has not said it before. */
@@ -71,7 +74,10 @@ export class QueriesRunning {
     const query = this.#byTime.get(m.ltime);
     if (query === undefined || query.id !== m.id || now >= query.until) return false;
     const from = ack ? query.acks : query.answers;
-    if (from.has(m.from) || from.size >= answersMax) return false;
+    const bytes = m.payload?.length ?? 0;
+    if (from.has(m.from) || from.size >= answersMax || query.answerBytes + bytes > answerBytesMax)
+      return false;
+    query.answerBytes += bytes;
     from.add(m.from);
     return true;
   }

@@ -164,7 +164,7 @@ export class Queries {
     if (!this.running.take(m, ack, now)) return;
     const { ltime, from } = m;
     if (ack) this.#effect({ kind: 'acked', ltime, from });
-    else this.#effect({ kind: 'answered', ltime, from, payload: m.payload ?? new Uint8Array(0) });
+    else this.#effect({ kind: 'answered', ltime, from, payload: Uint8Array.from(m.payload ?? []) }); // not the whole packet
   }
 
   deadline(): Millis {

@@ -18,29 +18,45 @@ const queueOf: Readonly<Record<number, QueueName>> = {
   4: 'queries',
 };
 
+/** What a gossip packet takes for itself: compound header, length and type byte of a part. memberlist net.go. */
+const packetOverheadBytes = 5;
+
 export class Queues {
   readonly intents: BroadcastQueue = new BroadcastQueue();
   readonly queries: BroadcastQueue = new BroadcastQueue();
   readonly events: BroadcastQueue = new BroadcastQueue();
   readonly #config: SerfConfig;
   readonly #retransmitMult: number;
+  readonly #messageBytesMax: number;
   readonly #members: () => number;
   readonly #effect: (e: Effect) => void;
 
   constructor(o: {
     readonly config: SerfConfig;
     readonly retransmitMult: number;
+    /** Of memberlist's packets. */
+    readonly udpBufferBytes: number;
     readonly members: () => number;
     readonly effect: (e: Effect) => void;
   }) {
     this.#config = o.config;
     this.#retransmitMult = o.retransmitMult;
+    this.#messageBytesMax = o.udpBufferBytes - packetOverheadBytes;
     this.#members = o.members;
     this.#effect = o.effect;
   }
 
+  /** Messages that wait, over all queues. */
+  get length(): number {
+    return this.intents.length + this.queries.length + this.events.length;
+  }
+
   /** A message of our own. `token` is announced when it has been sent often enough. */
   say(name: QueueName, message: Uint8Array, token?: number): void {
+    if (message.length > this.#messageBytesMax) {
+      this.#noRoom(name, message, token);
+      return;
+    }
     this[name].push(message, token);
     for (const done of this[name].prune(this.#depthMax()))
       this.#effect({ kind: 'broadcastDone', token: done });
@@ -54,7 +70,7 @@ export class Queues {
 
   /** Messages for one packet: each costs its length and `overhead`, all together at most `limit` bytes. */
   take(overhead: number, limit: number): { messages: readonly Uint8Array[]; finished: readonly number[] } {
-    if (this.intents.length + this.queries.length + this.events.length === 0) return nothing;
+    if (this.length === 0) return nothing;
     const transmissionsMax = retransmitLimit(this.#retransmitMult, this.#members());
     const messages: Uint8Array[] = [];
     const finished: number[] = [];
@@ -78,6 +94,13 @@ export class Queues {
       const text = `${depth} ${name} wait to be gossiped: they come in faster than they go out`;
       this.#effect({ kind: 'log', entry: { level: 'warn', code: 'queue_deep', text } });
     }
+  }
+
+  /** I5: what no packet has room for would wait for ever. Push/pulls bring it, if anything does. */
+  #noRoom(name: QueueName, message: Uint8Array, token: number | undefined): void {
+    if (token !== undefined) this.#effect({ kind: 'broadcastDone', token });
+    const text = `one of the ${name} has ${message.length} bytes and is not gossiped: packets take ${this.#messageBytesMax}`;
+    this.#effect({ kind: 'log', entry: { level: 'warn', code: 'message_too_long', text } });
   }
 
   #depthMax(): number {
