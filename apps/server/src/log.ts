@@ -5,11 +5,12 @@ import { ReportLimit } from '@fed/alpn-mux';
 import type { LogEvent } from '@fed/fsm';
 import type { AntiEntropyEvent, PruningEvent, Round } from '@fed/replication';
 import { RpcApplicationError, RpcError } from '@fed/rpc';
-import pino, { type DestinationStream, type Logger } from 'pino';
+import type { DestinationStream, Logger } from 'pino';
 import { UnansweredError } from './abroad.ts';
 import type { RootsTurn } from './connect-ca/follow-roots.ts';
 import { HttpError } from './http/server.ts';
 import type { ReconcileEvent } from './lan/reconciler.ts';
+import { type LogLevel, sunkLogger } from './log-sink.ts';
 import type { HealthRound } from './router-health.ts';
 import type { TermEvent } from './terms.ts';
 
@@ -26,12 +27,8 @@ export interface RoomEvent {
 }
 
 /** To stderr, or `to`. */
-export function openLog(level: string, to?: DestinationStream): Log {
-  const formatters = { level: (label: string) => ({ level: label }) };
-  return pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters },
-    to ?? pino.destination({ dest: 2, sync: true }),
-  );
+export function openLog(level: LogLevel, to?: DestinationStream): Log {
+  return to === undefined ? sunkLogger(level) : sunkLogger(level, (line) => to.write(line));
 }
 
 /**

@@ -34,6 +34,7 @@ import { openLeaderDuties } from './leader.ts';
 import { leaveIfAsked, stopped, tellUp } from './lifecycle.ts';
 import { openLocatorNews } from './locator-news.ts';
 import { type Log, roomLog, tellFailedRequest, tellHealth, tellOwnNode } from './log.ts';
+import { watchLog } from './log-sink.ts';
 import { openLanPool, openWanPool, openWanSockets } from './pools.ts';
 import { openProbing } from './probing.ts';
 import { Reach } from './reach.ts';
@@ -331,6 +332,7 @@ export async function runServer(
       agent,
       foreign,
       randomBytes,
+      watchLog: (level, put) => watchLog(log, level, put),
       leave: () => stop.request({ leave: true, why: 'asked over HTTP' }),
       reload,
     }),

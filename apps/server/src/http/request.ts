@@ -12,6 +12,9 @@ import { HttpError } from './reply.ts';
 /** Largest request body taken, in bytes (1 MiB). Registrations are a few hundred. */
 const bodyBytesMax = 1024 * 1024;
 
+/** Of a body written bit by bit: what waits for a slow client at most, in bytes (1 MiB). */
+const unreadBytesMax = 1024 * 1024;
+
 export interface HttpRequest {
   readonly params: Readonly<Record<string, string | undefined>>;
   readonly query: URLSearchParams;
@@ -27,7 +30,10 @@ export interface HttpRequest {
   json(): Promise<unknown>;
   /** The body as it is. Throws HttpError 413. */
   body(bytesMax: number): Promise<Buffer>;
-  /** A body written bit by bit: the status and headers go out at once. Returns when the client has gone. */
+  /**
+   * A body written bit by bit: the status and headers go out at once. Returns when the client has gone. For one who reads too
+   * slowly pieces are left out, and he is told how many.
+   */
   stream(contentType: string, write: (put: (text: string) => void) => Disposable): Promise<void>;
 }
 
@@ -53,7 +59,16 @@ export function requestOf(o: {
     stream: async (contentType, write) => {
       response.writeHead(200, { 'Content-Type': contentType });
       response.flushHeaders();
-      using _writing = write((text) => response.write(text));
+      let leftOut = 0;
+      using _writing = write((text) => {
+        if (response.writableLength > unreadBytesMax) {
+          leftOut++;
+          return;
+        }
+        if (leftOut > 0) response.write(`(${leftOut} left out: the client reads too slowly)\n`);
+        leftOut = 0;
+        response.write(text);
+      });
       await new Promise<void>((resolve) => {
         if (signal.aborted) resolve();
         else signal.addEventListener('abort', () => resolve(), { once: true });

@@ -15,6 +15,7 @@ import { agentRoutes } from './agent.ts';
 import { catalogWriteRoutes } from './catalog-writes.ts';
 import { eventRoutes } from './events.ts';
 import { meshRoutes } from './mesh.ts';
+import { type MonitorOptions, monitorRoutes } from './monitor.ts';
 import { operatorRoutes } from './operator.ts';
 import { readRoutes } from './reads.ts';
 import type { HttpRoute } from './server.ts';
@@ -27,6 +28,7 @@ export interface RoutesOptions {
   readonly agent: Agent;
   readonly foreign: ForeignConnections;
   readonly randomBytes: (size: number) => Uint8Array;
+  readonly watchLog: MonitorOptions['watch'];
   /** Says goodbye and ends the process. */
   readonly leave: () => void;
   readonly reload: () => void;
@@ -57,6 +59,7 @@ export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {
       restored: () => takePlace({ fsm, self, serverPort: config.serverPort }),
     }),
     ...eventRoutes({ ...config, ask, book: rooms.events, clock: rooms.clock, randomBytes: o.randomBytes }),
+    ...monitorRoutes({ nodeName, watch: o.watchLog }),
     ...xdsRoutes({ nodeName, gateways: rooms.gateways, now: () => rooms.clock.now() }),
     ...agentRoutes({
       datacenter,
