@@ -184,3 +184,9 @@ test('what is refused reaches the caller with its status and text', async () => 
   await expect(consul.agent.check.pass('nobody')).rejects.toMatchObject({ statusCode: 404 });
   await expect(consul.catalog.node.list({ dc: 'dc9' } as never)).rejects.toMatchObject({ statusCode: 500 });
 });
+
+test('an event: fired and listed', async () => {
+  const fired = (await consul.event.fire('deploy', 'v1')) as { readonly ID: string; readonly Name: string };
+  expect(fired).toMatchObject({ Name: 'deploy', Version: 1, LTime: 0 });
+  expect(await consul.event.list('deploy')).toMatchObject([{ ID: fired.ID, Payload: 'v1' }]);
+});

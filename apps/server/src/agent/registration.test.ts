@@ -164,3 +164,14 @@ describe('register: refused with the reason', () => {
       expect(() => readRegistration(body, 'n1')).toThrow(message);
     });
 });
+
+for (const [body, text] of [
+  [{ ...gateway, Port: 0 }, '1 error occurred:\n\t* Port must be non-zero for a mesh-gateway\n\n'],
+  [
+    { Name: 'p', Kind: 'connect-proxy' },
+    '2 errors occurred:\n\t* Proxy.DestinationServiceName must be non-empty for Connect proxy services\n\t* Port must be set for a Connect proxy\n\n',
+  ],
+] as const)
+  test(`register: a ${body.Kind} nobody could use is refused with all it lacks`, () => {
+    expect(() => readRegistration(body, 'n1')).toThrow(new RegistrationError(text));
+  });

@@ -84,6 +84,7 @@ const serviceFields = {
 } as const satisfies Fields;
 
 const portMax = 65_535;
+const gatewayKinds: ReadonlySet<string> = new Set(['mesh-gateway', 'terminating-gateway', 'ingress-gateway']);
 
 /** Throws RegistrationError. */
 export function readRegistration(body: unknown, node: string): Registration {
@@ -113,11 +114,25 @@ export function readRegistration(body: unknown, node: string): Registration {
     Weights: weights(fields.Weights),
     ...(fields.Proxy === undefined ? {} : { Proxy: proxy(fields.Proxy) }),
   });
+  refuseIncomplete(service);
   const bodies = [...(fields.Check === undefined ? [] : [fields.Check]), ...(fields.Checks ?? [])].filter(
     (check) => !isEmptyCheck(check),
   );
   const checks = bodies.map((check, at) => serviceCheck(check, { node, service, at, total: bodies.length }));
   return { service, checks };
+}
+
+/** A proxy or gateway nobody could use. The original tells all that is missing at once, in these words. */
+function refuseIncomplete({ Kind, Port, Proxy: { DestinationServiceName } }: ServiceRow): void {
+  const lacks: string[] = [];
+  if (Kind === 'connect-proxy') {
+    if (DestinationServiceName.trim() === '')
+      lacks.push('Proxy.DestinationServiceName must be non-empty for Connect proxy services');
+    if (Port === 0) lacks.push('Port must be set for a Connect proxy');
+  } else if (gatewayKinds.has(Kind) && Port === 0) lacks.push(`Port must be non-zero for a ${Kind}`);
+  if (lacks.length === 0) return;
+  const errors = lacks.length === 1 ? '1 error' : `${lacks.length} errors`;
+  throw new RegistrationError(`${errors} occurred:\n${lacks.map((one) => `\t* ${one}\n`).join('')}\n`);
 }
 
 function serviceCheck(

@@ -84,8 +84,9 @@ function catalogRoutes(reads: Asking): readonly HttpRoute[] {
         Node: name(request, 'node name'),
       });
       const found = value['NodeServices'] as { Node: NodeRow | null; Services: readonly ServiceRow[] } | null;
-      const services = (found?.Services ?? []).map((row) => serviceJson(row, emptyLists));
-      return { go: { Node: found?.Node ? nodeJson(found.Node) : null, Services: services }, meta };
+      if (!found?.Node) return { go: { Node: null, Services: null }, meta };
+      const services = found.Services.map((row) => serviceJson(row, emptyLists));
+      return { go: { Node: nodeJson(found.Node), Services: services }, meta };
     }),
   ];
 }

@@ -146,7 +146,8 @@ function rendered(
     };
   if (reply.go !== undefined) return { body: goJson(reply.go, { pretty }) + ending, contentType: json };
   const body = reply.bytes ?? reply.text ?? '';
-  const plain = body.length === 0 && (reply.status ?? 200) === 200 ? json : 'text/plain; charset=utf-8';
+  // What is empty is of no type, as in the original.
+  const plain = body.length === 0 ? undefined : 'text/plain; charset=utf-8';
   return { body, contentType: reply.contentType ?? plain };
 }
 
