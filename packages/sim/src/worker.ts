@@ -1,7 +1,9 @@
 /**
  * worker.ts: one thread of pool.ts: does what it is asked, one task at a time.
  */
+
 import { parentPort } from 'node:worker_threads';
+import type { Config } from '@fed/server/inside';
 import { type DayResult, runFederationDay } from './federation/day.ts';
 import { countFalsePositives, type FalsePositives, type LifeguardOptions } from './lifeguard.ts';
 import { runScenario, type ScenarioResult } from './scenario.ts';
@@ -14,7 +16,7 @@ export type Task =
       readonly seed: number;
       readonly datacenters?: number;
       readonly twice: boolean;
-      readonly logLevel: string;
+      readonly logLevel: Config['logLevel'];
     }
   | ({ readonly kind: 'lifeguard' } & LifeguardOptions)
   | ({ readonly kind: 'spread'; readonly way: 'whole members' | 'gossip alone' } & SpreadOptions);

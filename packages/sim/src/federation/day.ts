@@ -6,8 +6,10 @@
  * of it follows from the seed.
  * Lives here: what happens when. Must not live here: what must hold meanwhile (checkers.ts), single faults (scenarios.ts).
  */
+
 import { newService } from '@fed/fsm';
 import { RpcApplicationError, RpcError } from '@fed/rpc';
+import type { Config } from '@fed/server/inside';
 import type { Violation } from '../checkers/violation.ts';
 import { Checkers } from './checkers.ts';
 import { type Datacenter, Federation } from './federation.ts';
@@ -28,7 +30,7 @@ export interface DayOptions {
   readonly seed: number;
   /** Absent: 2 to 5, by the seed. */
   readonly datacenters?: number | undefined;
-  readonly logLevel?: string;
+  readonly logLevel?: Config['logLevel'];
 }
 
 export interface DayResult {

@@ -6,7 +6,7 @@
  */
 import type { TlsMaterial } from '@fed/alpn-mux';
 import { createCa, createCertificate } from '@fed/pki';
-import type { Running } from '@fed/server/inside';
+import type { Config, Running } from '@fed/server/inside';
 import type { Violation } from '../checkers/violation.ts';
 import { SeededRng } from '../seeded-rng.ts';
 import { Transcript } from '../transcript.ts';
@@ -27,7 +27,7 @@ export interface FederationOptions {
   /** Per datacenter; default 1. */
   readonly gateways?: number;
   readonly encrypted?: boolean;
-  readonly logLevel?: string;
+  readonly logLevel?: Config['logLevel'];
 }
 
 const serverAddress = '10.0.0.1';

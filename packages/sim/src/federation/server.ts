@@ -34,7 +34,7 @@ export interface SimServerOptions {
   readonly gossipKey: string | undefined;
   readonly material: TlsMaterial;
   /** Lines of this level and above go to the transcript. */
-  readonly logLevel: string;
+  readonly logLevel: Config['logLevel'];
   readonly onUp: (running: Running) => void;
   /** After a kill, with what it had in memory. Until it resolves the server must not be started again. */
   readonly onKilled: (running: Running) => Promise<void>;
