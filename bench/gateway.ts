@@ -4,9 +4,9 @@
  * Each proxy is a process on one core; clients and the server behind are on the other. What counts is the proxy's own CPU
  * time, so a slow client does no harm. Ours and Envoy are started as an operator would, in a federation of two
  * datacenters; then everything else is stopped (a gateway keeps its last configuration), and the server of this
- * benchmark takes the place of dc2's gateway. HAProxy's configuration is below. What is not installed is skipped, loudly.
+ * benchmark takes the place of dc2's gateway. HAProxy's configuration is below. run.mjs finds and installs the other two.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
@@ -175,11 +175,8 @@ async function idleMemory(pid: number, port: number): Promise<{ idleKiB: number;
 }
 
 async function openGateway(dataPlane: DataPlane): Promise<Proxy | undefined> {
-  const envoyBinary = dataPlane === 'envoy' ? (process.env['ENVOY_BIN'] ?? onPath('envoy')) : undefined;
-  if (dataPlane === 'envoy' && envoyBinary === undefined) {
-    skip('envoy', 'no envoy on PATH, and ENVOY_BIN is not set');
-    return undefined;
-  }
+  const envoyBinary = dataPlane === 'envoy' ? process.env['ENVOY_BIN'] : undefined;
+  if (dataPlane === 'envoy' && envoyBinary === undefined) return undefined; // said already
   const federation = await Federation.prepare({
     datacenters: ['dc1', 'dc2'],
     folder: join(folder, dataPlane),
@@ -218,11 +215,8 @@ async function openGateway(dataPlane: DataPlane): Promise<Proxy | undefined> {
 }
 
 async function openHaproxy(): Promise<Proxy | undefined> {
-  const haproxy = onPath('haproxy');
-  if (haproxy === undefined) {
-    skip('haproxy', 'not on PATH: apt-get install haproxy');
-    return undefined;
-  }
+  const haproxy = process.env['HAPROXY_BIN'];
+  if (haproxy === undefined) return undefined;
   const [port, backendPort] = [await freePort(), await freePort()];
   const file = join(folder, 'haproxy.cfg');
   writeFileSync(
@@ -291,15 +285,6 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
-}
-
-function onPath(name: string): string | undefined {
-  const found = spawnSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).stdout.trim();
-  return found === '' ? undefined : found;
-}
-
-function skip(name: string, why: string): void {
-  console.error(`SKIPPED ${name}: ${why}`);
 }
 
 function report(): void {

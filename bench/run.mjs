@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { debian, envoy, envoyVersions, Missing } from '../interop/peers.mjs';
 
 const known = ['slice', 'gateway', 'xds', 'gossip', 'federation', 'state'];
 const asked = process.argv.slice(2).filter((word) => word !== '--');
@@ -12,12 +13,32 @@ if (unknown.length > 0) {
   console.error(`no benchmark '${unknown.join("', '")}'; known are: ${known.join(', ')}`);
   process.exit(1);
 }
+/** Other programs a benchmark measures beside ours, by the variable it looks for them in; installed where they are not. */
+const baselines = {
+  gateway: {
+    HAPROXY_BIN: () => debian('haproxy', 'haproxy', process.env.HAPROXY_BIN),
+    ENVOY_BIN: () => envoy(envoyVersions.newest),
+  },
+};
+
+function found(name) {
+  const environment = {};
+  for (const [variable, find] of Object.entries(baselines[name] ?? {}))
+    try {
+      environment[variable] = find();
+    } catch (cause) {
+      if (!(cause instanceof Missing)) throw cause;
+      console.error(`SKIPPED: ${cause.message}`);
+    }
+  return environment;
+}
+
 for (const name of asked.length > 0 ? asked : known) {
   const file = fileURLToPath(new URL(`${name}.ts`, import.meta.url));
   const { status } = spawnSync(
     process.execPath,
     ['--conditions=@fed/source', '--disable-warning=ExperimentalWarning', file],
-    { stdio: 'inherit' },
+    { stdio: 'inherit', env: { ...process.env, ...found(name) } },
   );
   if (status !== 0) process.exit(status ?? 1);
 }

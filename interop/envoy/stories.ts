@@ -165,6 +165,52 @@ function handFedStories({ variable, version }: Release): void {
     },
   );
 
+  test('state of the world: Envoy takes everything, each change, a server that restarts; what it holds is what we meant', async () => {
+    await using folder = await TempFolder.open();
+    const pem = certificateOf(folder.path, 'dc2', 'n1');
+    await using n1 = await openEcho(pem, 'n1');
+    await using elsewhere = await openEcho(pem, 'n1, moved');
+    const [dc1, dc2, adminPort] = (await freePorts(3)) as [number, number, number];
+    const ports = { gateway: { dc1, dc2 }, server: n1.port, web: { v1: n1.port, v2: elsewhere.port } };
+    const world = worldOf('dc2', ports);
+    const [id, dataPlane] = ['gateway-dc2', 'envoy'] as const;
+    const stateOfTheWorld = { folder: folder.path };
+    await using gateway = await HandFed.open({ id, dataPlane, variable, adminPort, world, stateOfTheWorld });
+    const visit = (): Promise<Visitor> => Visitor.open(dc2, serverSni, pem.ca);
+    await until('Envoy listens', newsMs, () => listens(dc2));
+    expect(gateway.client()).toMatchObject({ mode: 'sotw', userAgent: 'envoy', lastError: undefined });
+    using held = await visit();
+
+    const { resources } = snapshotOf(world, recommended);
+    const dump = await gateway.view.dump();
+    const meant = (type: keyof typeof resources): ReadonlyMap<string, unknown> =>
+      new Map([...resources[type].values()].map((r) => [r.name, r.message]));
+    expect(bare(dump.clusters)).toEqual(bare(meant('Cluster')));
+    expect(bare(dump.listeners)).toEqual(bare(meant('Listener')));
+    expect(hosts(dump.endpoints)).toEqual(hosts(meant('ClusterLoadAssignment')));
+
+    const moved = worldOf('dc2', { ...ports, server: elsewhere.port });
+    gateway.tell(moved);
+    await until('new connections go to the new address', newsMs, async () => {
+      using visitor = await visit();
+      return visitor.name === 'n1, moved';
+    });
+    const n2 = { node: 'n2', host: '127.0.0.1', port: n1.port };
+    gateway.tell({ ...moved, servers: [...moved.servers, n2] });
+    await until('a chain for the new server', newsMs, async () => {
+      using visitor = await Visitor.open(dc2, 'n2.server.dc2.consul', pem.ca);
+      return visitor.name === 'n1';
+    });
+    await gateway.restartServer(moved);
+    await until('the new server is gone, and its cluster', newsMs, async () => {
+      const { clusters } = await gateway.view.dump();
+      return !clusters.has('n2.server.dc2.consul');
+    });
+    expect(await held.echo('through it all')).toBe('through it all');
+    expect(gateway.refusals).toEqual([]);
+    expect(await gateway.view.refusals()).toBe(0);
+  });
+
   test('xDS over TLS: by the server’s certificate Envoy is configured; by another name it is not', async () => {
     await using folder = await TempFolder.open();
     const pem = certificateOf(folder.path, 'dc2', 'n1');
