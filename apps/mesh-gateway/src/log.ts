@@ -6,6 +6,7 @@
  */
 import { ReportLimit } from '@fed/alpn-mux';
 import pino, { type Logger } from 'pino';
+import { recordOf } from './relay/journal.ts';
 import type { Outcome } from './relay/passage.ts';
 import type { RelayEvent } from './relay/relay.ts';
 
@@ -67,7 +68,7 @@ export function relayLogger(log: Log, now: () => number): (e: RelayEvent) => voi
         if (level === undefined || !log.isLevelEnabled(level)) return;
         const suppressed = limit.admit(e.outcome, now());
         if (suppressed === undefined) return;
-        log[level]({ ...e.record, ...(suppressed > 0 && { suppressed }) }, 'connection closed');
+        log[level]({ ...recordOf(e.note), ...(suppressed > 0 && { suppressed }) }, 'connection closed');
         return;
       }
     }

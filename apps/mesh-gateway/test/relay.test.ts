@@ -233,7 +233,7 @@ describe('through the relay', () => {
     const client = await dial(bind);
     client.write(hello);
     expect(await fate(client)).toEqual(['end', '']);
-    expect(await event('closed')).toMatchObject({ outcome: 'connect_failed', record: { cluster: sni } });
+    expect(await event('closed')).toMatchObject({ outcome: 'connect_failed', note: { cluster: sni } });
     expect(relay.counters.get('cluster.upstream_cx_connect_attempts_exceeded', sni)).toBe(1);
   });
 
@@ -441,7 +441,7 @@ describe('behind a load balancer', () => {
     const bad = await dial(bind);
     bad.write('PROXY nonsense\r\n');
     expect((await fate(bad))[0]).toBe('reset');
-    expect((await event('closed')).record).toMatchObject({ outcome: 'no_proxy_header' });
+    expect((await event('closed')).note).toMatchObject({ outcome: 'no_proxy_header' });
     expect(relay.connections).toBe(0);
   });
 });

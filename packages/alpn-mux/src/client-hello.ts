@@ -170,15 +170,15 @@ function parseHello(message: Uint8Array, wire: { bytes: number; records: number 
       if (at > end) return invalid('extensions_length');
       if (seen.has(type)) return invalid('duplicate_extension');
       seen.add(type);
-      const body = message.subarray(bodyAt, at);
+      // A view costs more than the rest of the turn, and most extensions are not looked into.
       if (type === extension.serverName) {
-        const read = readServerName(body);
+        const read = readServerName(message.subarray(bodyAt, at));
         if ('fault' in read) return invalid(read.fault);
         sni = read.name;
       } else if (type === extension.alpn) {
-        alpn = readAlpn(body);
+        alpn = readAlpn(message.subarray(bodyAt, at));
       } else if (type === extension.supportedVersions) {
-        versions = readVersions(body);
+        versions = readVersions(message.subarray(bodyAt, at));
       } else if (type === extension.encryptedClientHello) {
         ech = true;
       }

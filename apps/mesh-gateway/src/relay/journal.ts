@@ -35,20 +35,55 @@ export interface RelayRecord {
   readonly detail?: string;
 }
 
+/**
+ * What a record is made of, as cheap as it can be had: every connection leaves one, few are ever looked at. All fields are
+ * always there, so that all notes have one shape.
+ */
+export interface Note {
+  readonly id: number;
+  readonly state: RelayRecord['state'];
+  readonly listener: string;
+  readonly client: string;
+  readonly balancer: string | undefined;
+  /** Unix milliseconds. */
+  readonly openedAtMs: number;
+  readonly closedAtMs: number | undefined;
+  readonly sni: string | undefined;
+  readonly ech: true | undefined;
+  readonly chain: string | undefined;
+  readonly cluster: string | undefined;
+  readonly upstream: string | undefined;
+  readonly upstreamLocal: string | undefined;
+  readonly attempts: number | undefined;
+  readonly clientBytes: number;
+  readonly upstreamBytes: number;
+  readonly outcome: string | undefined;
+  readonly detail: string | undefined;
+}
+
+export function recordOf({ openedAtMs, closedAtMs, ...rest }: Note): RelayRecord {
+  const times = {
+    openedAt: new Date(openedAtMs).toISOString(),
+    closedAt: closedAtMs === undefined ? undefined : new Date(closedAtMs).toISOString(),
+  };
+  const said = Object.entries({ ...rest, ...times }).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(said) as unknown as RelayRecord;
+}
+
 export class Journal {
-  readonly #open = new Map<number, () => RelayRecord>();
-  readonly #closed: RelayRecord[] = [];
+  readonly #open = new Map<number, () => Note>();
+  readonly #closed: Note[] = [];
   #oldest = 0;
   #nextId = 1;
 
   /** Lists the connection, as `now` describes it, until it is closed. */
-  open(now: () => RelayRecord): number {
+  open(now: () => Note): number {
     const id = this.#nextId++;
     this.#open.set(id, now);
     return id;
   }
 
-  close(id: number, last: RelayRecord): void {
+  close(id: number, last: Note): void {
     this.#open.delete(id);
     if (this.#closed.length < closedMax) {
       this.#closed.push(last);
@@ -66,6 +101,6 @@ export class Journal {
   /** Open ones in order of arrival, then closed ones, the latest first. */
   list(): readonly RelayRecord[] {
     const closed = [...this.#closed.slice(this.#oldest), ...this.#closed.slice(0, this.#oldest)].reverse();
-    return [...[...this.#open.values()].map((now) => now()), ...closed];
+    return [...[...this.#open.values()].map((now) => now()), ...closed].map(recordOf);
   }
 }

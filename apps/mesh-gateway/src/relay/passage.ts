@@ -15,7 +15,7 @@ import type { Cluster, Clusters } from './clusters.ts';
 import type { Counters } from './counters.ts';
 import { dial, StopDialing } from './dial.ts';
 import { HelloReader } from './hello-reader.ts';
-import type { Journal, RelayRecord } from './journal.ts';
+import type { Journal, Note } from './journal.ts';
 import { type Pipe, type PipeEnd, pipe } from './pipe.ts';
 import type { Clock, RelayChain, RelayListener } from './ports.ts';
 import { ProxyHeaderReader } from './proxy-protocol.ts';
@@ -51,7 +51,7 @@ export interface House {
   readonly clusters: Clusters;
   /** The hello is over, one way or the other. */
   helloOver(p: Passage): void;
-  closed(p: Passage, outcome: Outcome, record: RelayRecord): void;
+  closed(p: Passage, outcome: Outcome, note: Note): void;
 }
 
 /** Where it came in. */
@@ -76,13 +76,13 @@ export class Passage {
   #source: string | undefined;
   readonly #id: number;
   readonly #openedAtMs: number;
-  readonly #openedAt: string;
+  readonly #openedAtWallMs: number;
   /** While a PROXY protocol header may come. */
   #proxyHeader: ProxyHeaderReader | undefined;
   readonly #reader = new HelloReader();
   readonly #stopDialing = new StopDialing();
   #deadline: Disposable | undefined;
-  #state: RelayRecord['state'] = 'hello';
+  #state: Note['state'] = 'hello';
   #hello: Extract<Peek, { kind: 'hello' }> | undefined;
   #chain: RelayChain | undefined;
   #cluster: Cluster | undefined;
@@ -99,8 +99,8 @@ export class Passage {
     if (gate.proxyProtocol !== undefined) this.#proxyHeader = new ProxyHeaderReader();
     this.#peer = renderHostPort({ host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 });
     this.#openedAtMs = house.clock.now();
-    this.#openedAt = new Date(house.wallMs()).toISOString();
-    this.#id = house.journal.open(() => this.#record());
+    this.#openedAtWallMs = house.wallMs();
+    this.#id = house.journal.open(() => this.#note());
     house.counters.add('listener.downstream_cx_total', gate.label);
     house.counters.add('listener.downstream_cx_active', gate.label);
     house.counters.add('listener.downstream_pre_cx_active', gate.label);
@@ -311,7 +311,7 @@ export class Passage {
     this.#close(outcome, detail);
   }
 
-  #helloOver(next: RelayRecord['state']): void {
+  #helloOver(next: Note['state']): void {
     if (this.#state === 'hello') {
       this.#deadline?.[Symbol.dispose]();
       this.#house.counters.add('listener.downstream_pre_cx_active', this.#gate.label, -1);
@@ -337,15 +337,10 @@ export class Passage {
     counters.add('listener.downstream_cx_active', this.#gate.label, -1);
     counters.add('listener.downstream_cx_destroy', this.#gate.label);
     counters.observe('listener.downstream_cx_length_ms', this.#gate.label, clock.now() - this.#openedAtMs);
-    const record: RelayRecord = {
-      ...this.#record(),
-      closedAt: new Date(this.#house.wallMs()).toISOString(),
-      outcome,
-      ...(detail !== undefined && { detail }),
-    };
+    const note = this.#note(outcome, detail);
     if (outcome === 'left_early') journal.forget(this.#id);
-    else journal.close(this.#id, record);
-    this.#house.closed(this, outcome, record);
+    else journal.close(this.#id, note);
+    this.#house.closed(this, outcome, note);
   }
 
   /** Adds the bytes moved since the last time to the counters. */
@@ -373,27 +368,29 @@ export class Passage {
     return this.#chain?.statPrefix ?? '';
   }
 
-  #record(): RelayRecord {
-    const { sni, ech } = this.#hello ?? {};
+  /** `outcome`: it is closed from now on. */
+  #note(outcome?: Outcome, detail?: string): Note {
     const bytes = this.#bytes();
+    const upstream = this.#upstream;
     return {
       id: this.#id,
       state: this.#state,
       listener: this.#gate.name,
       client: this.#source ?? this.#peer,
-      ...(this.#source !== undefined && { balancer: this.#peer }),
-      openedAt: this.#openedAt,
+      balancer: this.#source === undefined ? undefined : this.#peer,
+      openedAtMs: this.#openedAtWallMs,
+      closedAtMs: outcome === undefined ? undefined : this.#house.wallMs(),
+      sni: this.#hello?.sni,
+      ech: this.#hello?.ech || undefined,
+      chain: this.#chain && (this.#chain.serverNames[0] ?? ''),
+      cluster: this.#cluster?.name,
+      upstream: upstream && renderHostPort(upstream.endpoint),
+      upstreamLocal: upstream?.local,
+      attempts: upstream?.attempts,
       clientBytes: bytes.client,
       upstreamBytes: bytes.upstream,
-      ...(sni !== undefined && { sni }),
-      ...(ech && { ech }),
-      ...(this.#chain && { chain: this.#chain.serverNames[0] ?? '' }),
-      ...(this.#cluster && { cluster: this.#cluster.name }),
-      ...(this.#upstream && {
-        upstream: renderHostPort(this.#upstream.endpoint),
-        upstreamLocal: this.#upstream.local,
-        attempts: this.#upstream.attempts,
-      }),
+      outcome,
+      detail,
     };
   }
 }

@@ -131,8 +131,11 @@ export function pipe(client: Socket, upstream: Socket, first: readonly Buffer[],
   const couple = (side: Side): void => {
     const from = sockets[side];
     from.on('end', () => {
-      sockets[otherSide[side]].end();
+      const to = sockets[otherSide[side]];
       endedSides += 1;
+      // Both have ended, and all was taken: closing says so as well as ending, and costs one turn less.
+      if (endedSides === 2 && to.readableEnded && to.writableLength === 0) to.destroy();
+      else to.end();
       lastMoveAt = clock.now();
       watch();
     });
@@ -140,7 +143,7 @@ export function pipe(client: Socket, upstream: Socket, first: readonly Buffer[],
     from.on('close', () => {
       openSockets -= 1;
       // Closed without an error and before both directions ended: destroyed by somebody here.
-      if (!from.readableEnded || !from.writableFinished) cut('cut');
+      if (!from.readableEnded || !(from.writableFinished || endedSides === 2)) cut('cut');
       if (openSockets === 0) over('completed');
     });
   };

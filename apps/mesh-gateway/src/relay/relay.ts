@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 import { type HostPort, renderHostPort } from '@fed/alpn-mux';
 import { Clusters } from './clusters.ts';
 import { Counters } from './counters.ts';
-import { Journal, type RelayRecord } from './journal.ts';
+import { Journal, type Note } from './journal.ts';
 import { Listener } from './listener.ts';
 import { type Entrance, type House, type Outcome, Passage } from './passage.ts';
 import {
@@ -36,7 +36,7 @@ export interface RelayLimits {
 export type RelayEvent =
   | { readonly kind: 'listening'; readonly listener: string; readonly bind: HostPort }
   | { readonly kind: 'bindFailed'; readonly listener: string; readonly bind: HostPort; readonly cause: Error }
-  | { readonly kind: 'closed'; readonly outcome: Outcome; readonly record: RelayRecord }
+  | { readonly kind: 'closed'; readonly outcome: Outcome; readonly note: Note }
   | { readonly kind: 'full' | 'roomAgain'; readonly connections: number };
 
 export interface RelayOptions {
@@ -184,9 +184,9 @@ export class Relay implements House, AsyncDisposable {
     this.#hellos.delete(p);
   }
 
-  closed(p: Passage, outcome: Outcome, record: RelayRecord): void {
+  closed(p: Passage, outcome: Outcome, note: Note): void {
     this.#passages.delete(p);
-    this.#onEvent({ kind: 'closed', outcome, record });
+    this.#onEvent({ kind: 'closed', outcome, note });
     if (this.#full && this.#passages.size < this.#limits.connectionsMax * resumeShare) {
       this.#full = false;
       this.#onEvent({ kind: 'roomAgain', connections: this.#passages.size });
