@@ -326,6 +326,9 @@ class RunningMember implements Memberlist {
           this.#drop('node_name_required', nameRequired(effect.to).message);
         else this.#send(effect.to, effect.messages, effect.crc, effect.probe);
         return;
+      case 'unanswered':
+        this.#transport.unanswered?.(effect.to);
+        return;
       case 'tcpPing':
         void this.#tcpPing(effect);
         return;

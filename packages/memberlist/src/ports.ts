@@ -56,6 +56,8 @@ export interface Transport extends AsyncDisposable {
   sendPacket(to: Address, packet: Uint8Array, failed?: (cause: Error) => void): void;
   /** Rejects when `timeoutMs` pass without a connection, or when `signal` aborts. */
   dialStream(to: Address, o: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<Duplex>;
+  /** A probe that was sent there got no answer in time: whatever carries packets to this address may be dead. */
+  unanswered?(to: Address): void;
   /** Called once by memberlist. */
   listen(inbound: Inbound): void;
   /** Members to whom no TCP fallback ping is sent, because their packets travel over streams anyway. */

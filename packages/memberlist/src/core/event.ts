@@ -48,6 +48,8 @@ export type Effect =
       readonly crc: boolean;
       readonly probe?: number;
     }
+  /** A ping that had left got no answer in time: whatever carried it may be dead. */
+  | { readonly kind: 'unanswered'; readonly to: Address }
   /** Ask over a stream what a packet could not; answered by `tcpPingDone`, of use until `deadline` only. */
   | { readonly kind: 'tcpPing'; readonly to: Address; readonly ping: Ping; readonly deadline: number }
   /** Exchange full state, outside of a join. */

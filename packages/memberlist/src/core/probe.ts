@@ -90,15 +90,21 @@ export class Prober {
 
   /** The ping surely did not arrive: no need to wait for an answer. */
   sendFailed(seqNo: number, now: Millis): void {
-    if (this.#probe?.ping.seqNo === seqNo) this.timeout(now);
+    if (this.#probe?.ping.seqNo === seqNo) this.#askAround(now);
   }
 
   tcpPingDone(seqNo: number, contacted: boolean): void {
     if (this.#probe?.ping.seqNo === seqNo && contacted) this.#probe.tcpContacted = true;
   }
 
-  /** No direct ack within probeTimeoutMs: ask around. */
+  /** No direct ack within probeTimeoutMs. */
   timeout(now: Millis): void {
+    if (this.#probe?.phase !== 'direct') return;
+    this.#askAround(now);
+    this.#o.emit({ kind: 'unanswered', to: this.#probe.to });
+  }
+
+  #askAround(now: Millis): void {
     const probe = this.#probe;
     if (probe === undefined || probe.phase === 'indirect') return;
     probe.phase = 'indirect';

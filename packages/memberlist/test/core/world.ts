@@ -117,6 +117,8 @@ function say(effect: Effect): string {
       const crc = effect.crc ? ' crc' : '';
       return `to ${effect.to.name || '?'} ${effect.to.host}:${effect.to.port}${crc}: ${effect.messages.map(sayMessage).join(' + ')}`;
     }
+    case 'unanswered':
+      return `unanswered ${effect.to.name}`;
     case 'tcpPing':
       return `tcpPing ${effect.to.name} until ${effect.deadline}`;
     case 'pushPull':
