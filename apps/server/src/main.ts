@@ -198,6 +198,10 @@ export async function runServer(
     clock,
     rng,
     dial: (o) => abroadDialer.dial(o),
+    doubted: ({ gateway, datacenter: to }) => {
+      locator.hear({ kind: 'tried', gateway, datacenter: to, ok: false, code: 'unanswered', tookMs: 0 });
+      observed.doubted(gateway, to);
+    },
     log: room('wanfed'),
   });
   await using wanPool = await openWanPool({
@@ -206,7 +210,10 @@ export async function runServer(
     nodeId: self.ID,
     transport,
     onEvent: (event) => followMembers(event, router, pool),
-    onAnswer: (name) => observed.answered(name),
+    onAnswer: (name) => {
+      transport.answered(name);
+      observed.answered(name);
+    },
     log: room('serf.wan'),
   });
   await using lanPool = await openLanPool({

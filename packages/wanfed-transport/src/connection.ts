@@ -6,10 +6,11 @@
  * see the other side leave.
  * Lives here: one Duplex. Must not live here: what to write, when to give up.
  */
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { encodeFrames, frameHeader } from './frame.ts';
 import type { Outgoing } from './packet-queue.ts';
-import type { Clock } from './ports.ts';
+import type { Clock, HostPort } from './ports.ts';
 
 /** Above this, copying the payload next to its header costs more than a second buffer in the same write. */
 const copyBytesMax = 64 * 1024;
@@ -21,6 +22,8 @@ export interface ConnectionEvents {
 }
 
 export class OutboundConnection {
+  /** Where its bytes go first: the gateway. Undefined if the stream does not say. */
+  readonly gateway: HostPort | undefined;
   readonly #stream: Duplex;
   readonly #events: ConnectionEvents;
   #over = false;
@@ -29,6 +32,8 @@ export class OutboundConnection {
   constructor(stream: Duplex, events: ConnectionEvents) {
     this.#stream = stream;
     this.#events = events;
+    const { remoteAddress: host, remotePort: port } = stream as Partial<Socket>;
+    this.gateway = host === undefined || port === undefined ? undefined : { host, port };
     stream.on('error', (cause) => {
       this.#cause ??= cause;
     });

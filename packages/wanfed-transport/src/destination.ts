@@ -179,6 +179,27 @@ export class Destination {
     }
   }
 
+  /** Whether the connection is older than a moment; one that has only just been opened did not carry an old probe. */
+  isSteady(now: Millis): boolean {
+    return now - this.#connectedAt >= this.#config.steadyMs;
+  }
+
+  /** A probe stayed unanswered: what carries our packets may be dead without knowing, so the next go over another. */
+  doubt(now: Millis): readonly Effect[] {
+    if (!this.isSteady(now)) return nothing;
+    switch (this.#phase) {
+      case 'resting':
+      case 'dialing':
+        return nothing;
+      case 'open':
+      case 'gathering':
+        return [{ kind: 'close' }, ...this.#startOver(now)];
+      case 'writing':
+        if (this.#ending === 'no') this.#ending = 'drained';
+        return nothing;
+    }
+  }
+
   /** We are leaving: what has a connection still goes out, the rest fails. */
   retire(now: Millis): readonly Effect[] {
     const error = shutDown();

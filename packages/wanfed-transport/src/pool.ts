@@ -12,8 +12,9 @@ import type { WanfedConfig } from './config.ts';
 import { OutboundConnection } from './connection.ts';
 import { Destination, type Effect } from './destination.ts';
 import { WanfedError } from './errors.ts';
+import { Evidence } from './evidence.ts';
 import type { Outgoing } from './packet-queue.ts';
-import type { Clock, Dial, Log, Millis, Rng } from './ports.ts';
+import type { Clock, Dial, Doubted, HostPort, Log, Millis, Rng } from './ports.ts';
 import type { DatacenterTraffic, Tally, TrafficBook } from './traffic.ts';
 
 const packetAlpn = alpn.wanGossipPacket;
@@ -29,6 +30,8 @@ interface Entry {
   writing: readonly Outgoing[];
 }
 
+const keyOf = ({ host, port }: HostPort): string => `${host} ${port}`;
+
 /** Tells the sender, but later: it is probably still in the middle of sending. */
 export function tellLater(packets: readonly Outgoing[], error: WanfedError): void {
   for (const { failed } of packets) if (failed) queueMicrotask(() => failed(error));
@@ -42,9 +45,11 @@ export class Pool implements AsyncDisposable {
     readonly config: WanfedConfig;
     readonly traffic: TrafficBook;
     readonly log: Log;
+    readonly doubted: Doubted;
   };
   readonly #entries = new Map<string, Entry>();
   readonly #alarm: Alarm;
+  readonly #evidence = new Evidence();
   /** Connections saying goodbye, so that leaving can wait for them. */
   readonly #closing = new Set<Promise<void>>();
   #closed: Promise<void> | undefined;
@@ -58,6 +63,7 @@ export class Pool implements AsyncDisposable {
     readonly config: WanfedConfig;
     readonly traffic: TrafficBook;
     readonly log: Log;
+    readonly doubted: Doubted;
   }) {
     this.#o = o;
     this.#alarm = new Alarm(o.clock, (now) => this.#expire(now));
@@ -78,6 +84,33 @@ export class Pool implements AsyncDisposable {
     const now = this.#o.clock.now();
     for (const entry of [...this.#entries.values()]) {
       if (entry.datacenter === datacenter) this.#run(entry, entry.destination.drain(now));
+    }
+  }
+
+  /** A member answered; so the gateway that carries what we send it is well. */
+  answered(name: string): void {
+    const entry = this.#entries.get(name);
+    const via = entry?.connection?.gateway;
+    if (entry && via) this.#evidence.answered(keyOf(via), entry.datacenter, this.#o.clock.now());
+  }
+
+  /** A member did not answer. */
+  unanswered(name: string): void {
+    const entry = this.#entries.get(name);
+    const now = this.#o.clock.now();
+    if (!entry?.connection || !entry.destination.isSteady(now)) return;
+    const { datacenter, connection } = entry;
+    const via = connection.gateway;
+    // The server may be dead, and this one connection as well: whoever lives is worth a dial.
+    if (via === undefined || this.#evidence.judge(keyOf(via), datacenter, now) === 'server') {
+      this.#run(entry, entry.destination.doubt(now));
+      return;
+    }
+    // First the blame, so that what is dialed anew takes another way if there is one.
+    this.#o.doubted({ gateway: via, datacenter });
+    for (const each of [...this.#entries.values()]) {
+      const same = each.connection?.gateway && keyOf(each.connection.gateway) === keyOf(via);
+      if (same && each.datacenter === datacenter) this.#run(each, each.destination.doubt(now));
     }
   }
 

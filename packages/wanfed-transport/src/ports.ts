@@ -44,6 +44,9 @@ export interface DialRequest {
  */
 export type Dial = (request: DialRequest) => Promise<Duplex>;
 
+/** What goes through this gateway to this datacenter seems to be lost: nobody there answers through it. */
+export type Doubted = (pair: { readonly gateway: HostPort; readonly datacenter: string }) => void;
+
 /** A connection that came in through a gateway, after TLS and ALPN. */
 export interface IncomingConnection {
   readonly stream: Duplex;

@@ -20,6 +20,7 @@ import type {
   Address,
   Clock,
   Dial,
+  Doubted,
   HostPort,
   Inbound,
   IncomingConnection,
@@ -40,6 +41,7 @@ export interface WanfedOptions {
   readonly clock?: Clock;
   readonly rng?: Rng;
   readonly log?: Log;
+  readonly doubted?: Doubted;
   readonly config?: Partial<WanfedConfig>;
 }
 
@@ -53,6 +55,8 @@ export interface WanfedTransport extends Transport {
    * forgotten.
    */
   dropDatacenter(datacenter: string): void;
+  /** A member answered a probe: whoever hears it from memberlist passes it on. */
+  answered(name: string): void;
   stats(): WanfedStats;
 }
 
@@ -82,7 +86,8 @@ class GatewayTransport implements WanfedTransport {
     this.#clock = clock;
     this.#routes = new RouteTable(o.datacenter);
     const traffic = this.#traffic;
-    this.#pool = new Pool({ dial: o.dial, clock, rng: o.rng ?? systemRng, config, traffic, log });
+    const doubted = o.doubted ?? (() => {});
+    this.#pool = new Pool({ dial: o.dial, clock, rng: o.rng ?? systemRng, config, traffic, log, doubted });
     const deliver = (packet: Uint8Array, from: HostPort): void => this.#inbound?.packet(packet, from);
     this.#ingest = new Ingest({ clock, config, traffic, log, deliver });
   }
@@ -174,6 +179,15 @@ class GatewayTransport implements WanfedTransport {
       this.#traffic.heard(datacenter, this.#clock.now());
       this.#inbound.stream(conn.stream, conn.remote);
     }
+  }
+
+  /** memberlist's word on a probe that stayed unanswered. */
+  unanswered(to: Address): void {
+    if (this.#routes.find(to.name).kind === 'abroad') this.#pool.unanswered(to.name);
+  }
+
+  answered(name: string): void {
+    this.#pool.answered(name);
   }
 
   dropDatacenter(datacenter: string): void {

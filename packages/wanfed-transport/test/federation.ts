@@ -29,8 +29,8 @@ export class HomeRecorder implements Transport {
 
 export interface Attempt {
   readonly request: DialRequest;
-  /** Hands over a fresh connection; returns its far end. */
-  accept(): FarEnd;
+  /** Hands over a fresh connection, through this gateway if one is named; returns its far end. */
+  accept(gateway?: string): FarEnd;
   /** Hands over this very connection. */
   give(stream: Duplex): void;
   refuse(cause: Error): void;
@@ -60,8 +60,9 @@ export function dialPort(): { readonly dial: Dial; readonly attempts: readonly A
     new Promise((resolve, reject) => {
       attempts.push({
         request,
-        accept: () => {
+        accept: (gateway) => {
           const [near, far] = duplexPair();
+          if (gateway !== undefined) Object.assign(near, { remoteAddress: gateway, remotePort: 8443 });
           resolve(near);
           return farEndOf(far);
         },

@@ -11,7 +11,7 @@ import {
   WanfedError,
   type WanfedTransport,
 } from '../src/index.ts';
-import { type Attempt, dialPort, HomeRecorder, StuckStream } from './federation.ts';
+import { type Attempt, dialPort, type FarEnd, HomeRecorder, StuckStream } from './federation.ts';
 
 const gateway = { host: '10.1.0.100', port: 8443 };
 
@@ -344,6 +344,53 @@ describe('packets', () => {
   });
 });
 
+describe('probes that stay unanswered', () => {
+  const send = (w: World, name: string): void => w.transport.sendPacket(at(name), Buffer.from('ping'));
+
+  test('unanswered: nobody answers through the gateway: it is doubted, and all it carries there is dialed anew', async () => {
+    await using w = await world();
+    for (const name of ['a.dc2', 'b.dc2', 'c.dc3']) send(w, name);
+    const [a, b, c] = w.attempts.map((attempt) => attempt.accept('10.1.0.100')) as [FarEnd, FarEnd, FarEnd];
+    await settled();
+    await w.clock.advance(3_000);
+    w.transport.unanswered?.(at('a.dc2'));
+    await settled();
+    expect(w.doubted).toEqual(['10.1.0.100:8443 dc2']);
+    expect([a.ended(), b.ended(), c.ended()]).toEqual([true, true, false]);
+    send(w, 'a.dc2');
+    expect(w.attempts).toHaveLength(4);
+  });
+
+  test('unanswered: others answer through the same gateway: it is the server, and only its connection is dropped', async () => {
+    await using w = await world();
+    for (const name of ['a.dc2', 'b.dc2']) send(w, name);
+    const [a, b] = w.attempts.map((attempt) => attempt.accept('10.1.0.100')) as [FarEnd, FarEnd];
+    await settled();
+    await w.clock.advance(3_000);
+    w.transport.answered('b.dc2');
+    w.transport.unanswered?.(at('a.dc2'));
+    await settled();
+    expect(w.doubted).toEqual([]);
+    expect([a.ended(), b.ended()]).toEqual([true, false]);
+    await w.clock.advance(10_000); // and that answer counts no longer
+    w.transport.unanswered?.(at('b.dc2'));
+    expect(w.doubted).toEqual(['10.1.0.100:8443 dc2']);
+  });
+
+  test('unanswered: a connection that has only just been opened did not carry that probe', async () => {
+    await using w = await world();
+    send(w, 'a.dc2');
+    const a = w.attempts[0]!.accept('10.1.0.100');
+    await settled();
+    await w.clock.advance(999);
+    w.transport.unanswered?.(at('a.dc2'));
+    w.transport.unanswered?.(at('unknown.dc9'));
+    w.transport.unanswered?.(at('home.dc1'));
+    await settled();
+    expect([w.doubted, a.ended()]).toEqual([[], false]);
+  });
+});
+
 describe('packets from abroad', () => {
   test('ingest: a packet comes from the gateway that delivered it', async () => {
     await using w = await world();
@@ -548,6 +595,7 @@ interface World extends AsyncDisposable {
   readonly failures: string[];
   readonly causes: unknown[];
   readonly logged: readonly LogEvent[];
+  readonly doubted: readonly string[];
   /** Sends these texts to srv3.dc2. */
   send(...texts: string[]): void;
   /** An incoming packet connection; returns the far end. */
@@ -561,6 +609,7 @@ async function world(
   const clock = new VirtualClock();
   const { dial, attempts } = dialPort();
   const logged: LogEvent[] = [];
+  const doubted: string[] = [];
   const transport = await openWanfedTransport({
     datacenter: 'dc1',
     home,
@@ -568,6 +617,7 @@ async function world(
     clock,
     rng: { below: () => 0 },
     log: (event) => logged.push(event),
+    doubted: (pair) => doubted.push(`${pair.gateway.host}:${pair.gateway.port} ${pair.datacenter}`),
     ...(o.config ? { config: o.config } : {}),
   });
   const received: string[] = [];
@@ -588,6 +638,7 @@ async function world(
     failures,
     causes,
     logged,
+    doubted,
     send(...texts) {
       for (const text of texts) {
         transport.sendPacket(at('srv3.dc2'), Buffer.from(text), (error) => {

@@ -9,7 +9,7 @@
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { type DialLesson, splitWanName } from '@fed/alpn-mux';
-import { type EntryReport, type Hop, renderHostPort } from '@fed/gateway-locator';
+import { type EntryReport, type Hop, type HostPort, renderHostPort } from '@fed/gateway-locator';
 import type { AntiEntropyEvent, Round } from '@fed/replication';
 import type { Log } from '../log.ts';
 import { isNotPrimary } from '../rpc/ask.ts';
@@ -81,6 +81,11 @@ export class Observed {
   answered(name: string): void {
     const of = splitWanName(name)?.datacenter;
     if (of !== undefined && of !== this.#o.datacenter) this.contacts.reached(of);
+  }
+
+  /** Gossip through this gateway to this datacenter stays unanswered. */
+  doubted(gateway: HostPort, datacenter: string): void {
+    this.metrics.count('wanfed.unanswered', { datacenter, gateway: renderHostPort(gateway) });
   }
 
   /** A server of that datacenter answered a question. */
