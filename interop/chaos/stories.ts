@@ -42,6 +42,18 @@ export class Stage {
     return await load.stop();
   }
 
+  /** Whatever was done is undone. Who does not find his way back by himself is started again, which is told. */
+  async mend(): Promise<void> {
+    try {
+      await this.world.mend(this.mendMs);
+    } catch (cause) {
+      if (this.judges('dc1')) throw cause;
+      console.error(`${(cause as Error).message}; everything is started again`);
+      await this.world.restartAll();
+      await this.world.formed(this.mendMs);
+    }
+  }
+
   /** From `since` to the first answer after it; Infinity if it does not come. */
   async recovery(load: Load, since: number): Promise<number> {
     return await this.within(() => recoveredMs(load.reads, since));
@@ -115,7 +127,7 @@ export async function oneOfTwoKilled(
   ] as const;
   const calm = await Promise.all(ways.map(([from, of]) => stage.readFor(from, of, o.calmMs)));
   for (const [at, which] of [0, 1].entries()) {
-    await world.mend(stage.mendMs);
+    await stage.mend();
     const loads = ways.map(([from, of]) => stage.reader(from, of, 4));
     await pause(o.calmMs);
     await world.gateway('dc1', which).kill();

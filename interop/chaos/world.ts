@@ -10,6 +10,7 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { closedPorts } from '@fed/tooling/consul';
 import { fedCli, gatewayCli } from '@fed/tooling/federation';
 import { program } from '../lib/peers.ts';
 import { TempFolder } from '../lib/temp-folder.ts';
@@ -277,7 +278,7 @@ export class World implements AsyncDisposable {
       ...(datacenter === primary ? {} : this.#primaryGateways(datacenter)),
       ...(this.site(datacenter).kind === 'consul' && {
         disable_update_check: true,
-        ports: { grpc: ports.grpc, dns: -1, grpc_tls: -1 },
+        ports: { ...closedPorts(program('FED_PEER_CONSUL')), grpc: ports.grpc },
       }),
     };
   }

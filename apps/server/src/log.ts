@@ -187,17 +187,39 @@ export function tellRoots(log: Log, turn: RootsTurn): void {
   );
 }
 
-/** What another datacenter or the client did is told in a line; our own bugs with their stack. */
-export function tellFailedRequest(
+/** Datacenters whose failures are told apart; the names are the client's. */
+const toldApartMax = 256;
+
+/**
+ * What another datacenter or the client did is told in a line, of those about one datacenter ten a second at most: while it is
+ * away every read of it fails, and there may be thousands. Our own bugs are told each, with their stack.
+ */
+export function failedRequests(
   log: Log,
-  { method, path, error }: { readonly method: string; readonly path: string; readonly error: unknown },
-): void {
+  now: () => number,
+): (request: { readonly method: string; readonly path: string; readonly error: unknown }) => void {
   const room = 'http';
-  const text = `${method} ${path}: ${(error as Error).message}`;
-  if (error instanceof UnansweredError) {
-    const { datacenter, hop } = error;
-    log.info({ room, datacenter, ...(hop !== undefined && { hop }) }, text);
-  } else if (error instanceof RpcApplicationError || error instanceof RpcError || error instanceof HttpError)
-    log.info({ room }, text);
-  else log.error({ room, err: error }, text);
+  const limit = new ReportLimit();
+  const kinds = new Set<string>();
+  const kindOf = (error: UnansweredError): string => {
+    const kind = `${error.datacenter} ${error.hop ?? ''}`;
+    if (kinds.size < toldApartMax) kinds.add(kind);
+    return kinds.has(kind) ? kind : 'unanswered';
+  };
+  return ({ method, path, error }) => {
+    const text = `${method} ${path}: ${(error as Error).message}`;
+    const known =
+      error instanceof RpcApplicationError || error instanceof RpcError || error instanceof HttpError;
+    if (!known) {
+      log.error({ room, err: error }, text);
+      return;
+    }
+    const suppressed = limit.admit(error instanceof UnansweredError ? kindOf(error) : error.name, now());
+    if (suppressed === undefined) return;
+    const facts =
+      error instanceof UnansweredError
+        ? { datacenter: error.datacenter, ...(error.hop !== undefined && { hop: error.hop }) }
+        : {};
+    log.info({ room, ...facts, ...(suppressed > 0 && { suppressed }) }, text);
+  };
 }

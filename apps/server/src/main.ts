@@ -33,7 +33,7 @@ import { LanServers } from './lan/servers.ts';
 import { openLeaderDuties } from './leader.ts';
 import { leaveIfAsked, stopped, tellUp } from './lifecycle.ts';
 import { openLocatorNews } from './locator-news.ts';
-import { type Log, roomLog, tellFailedRequest, tellHealth, tellOwnNode } from './log.ts';
+import { failedRequests, type Log, roomLog, tellHealth, tellOwnNode } from './log.ts';
 import { watchLog } from './log-sink.ts';
 import { openLanPool, openWanPool, openWanSockets } from './pools.ts';
 import { openProbing } from './probing.ts';
@@ -332,7 +332,7 @@ export async function runServer(
   const api = createApi({
     authorizer: (secret) => access.authorizer(secret),
     defaultPolicy: access.defaultPolicy,
-    failed: (request) => tellFailedRequest(log, request),
+    failed: failedRequests(log, clock.now),
     routes: serverRoutes({
       rooms,
       ask,

@@ -2,7 +2,9 @@
 import { VirtualClock } from '@fed/tooling/virtual-clock';
 import pino from 'pino';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { UnansweredError } from '../abroad.ts';
 import { federationText } from '../commands/federation-text.ts';
+import { failedRequests } from '../log.ts';
 import { Contacts, directionOf } from './contacts.ts';
 import { Metrics, metricsJson, prometheusText } from './metrics.ts';
 import { NameClaims } from './name-claims.ts';
@@ -203,6 +205,27 @@ describe('two datacenters of one name', () => {
     expect(told).toEqual([]);
     join('n1.dc3', 'dc3', 'a');
     expect(told[0]).toMatch(/^n1\.dc3: two servers are called n1\.dc3 \(node ids b and a\)/);
+  });
+});
+
+test('log: while a datacenter is away, ten lines a second tell of it, and our own bugs are told each', () => {
+  const lines: { msg: string; level: number; hop?: string; suppressed?: number }[] = [];
+  const log = pino({ base: null }, { write: (line: string) => lines.push(JSON.parse(line)) });
+  let now = 0;
+  const failed = failedRequests(log, () => now);
+  const away = new UnansweredError({ datacenter: 'dc3', hop: 'remote_gateway' }, 'nobody answers');
+  for (let n = 0; n < 1_000; n++) failed({ method: 'GET', path: '/v1/x', error: away });
+  expect(lines).toHaveLength(10);
+  failed({ method: 'GET', path: '/v1/x', error: new UnansweredError({ datacenter: 'dc2' }, 'no path') });
+  for (let n = 0; n < 20; n++) failed({ method: 'GET', path: '/v1/x', error: new TypeError('a bug') });
+  expect(lines.filter(({ level }) => level === 50)).toHaveLength(20);
+  expect(lines).toHaveLength(31);
+  now = 1_000;
+  failed({ method: 'GET', path: '/v1/x', error: away });
+  expect(lines.at(-1)).toMatchObject({
+    hop: 'remote_gateway',
+    suppressed: 990,
+    msg: 'GET /v1/x: nobody answers',
   });
 });
 
