@@ -117,3 +117,17 @@ test('agent: nobody there, no answer in time, given up: unreachable, naming the 
     message: expect.stringContaining('ECONNREFUSED'),
   });
 });
+
+test('agent: carriers are the healthy instances that carry traffic between servers', async () => {
+  const asked: (string | undefined)[] = [];
+  const { agent } = await agentAt((q, r) => {
+    asked.push(q.url);
+    json([
+      { Service: { ID: 'a', Meta: { 'consul-wan-federation': '1' } } },
+      { Service: { ID: 'b', Meta: null } },
+      { Service: { ID: 'c', Meta: { 'consul-wan-federation': 'yes' } } },
+    ])(q, r);
+  });
+  expect(await agent.carriers('mesh-gateway', never)).toEqual(['a']);
+  expect(asked).toEqual(['/v1/health/service/mesh-gateway?passing=1']);
+});

@@ -51,6 +51,18 @@ export class Agent {
     });
   }
 
+  /** Instances of this service, healthy ones alone, that carry traffic between servers. Asked on the way out, too. */
+  async carriers(service: string, signal: AbortSignal): Promise<readonly string[]> {
+    const path = `/v1/health/service/${encodeURIComponent(service)}?passing=1`;
+    const { text } = await this.#ask('GET', path, signal, { withinMs: farewellMsMax });
+    const rows = this.#parse<
+      readonly { Service?: { ID?: string; Meta?: Readonly<Record<string, string>> | null } }[]
+    >(text, path);
+    return rows.flatMap(({ Service: s }) =>
+      s?.ID !== undefined && s.Meta?.['consul-wan-federation'] === '1' ? [s.ID] : [],
+    );
+  }
+
   /** Whether the agent still has this instance. */
   async knows(id: string, signal: AbortSignal): Promise<boolean> {
     const path = `/v1/agent/service/${encodeURIComponent(id)}`;

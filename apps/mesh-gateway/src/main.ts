@@ -63,6 +63,7 @@ export async function main(given: GatewayConfig, world: World, log: Log, stop: A
   // Nobody is sent here any more; nothing new is configured; nobody new comes in; those inside go.
   log.info({ connections: await plane.connections(), drainMs: config.drainMs }, 'stopping');
   await registration?.[Symbol.asyncDispose]();
+  if (config.register && config.exposeServers) await warnIfLast(config, agent, log);
   if (config.register && config.deregisterOnExit) {
     await agent.deregister(id, new AbortController().signal).then(
       () => log.info({ id }, 'deregistered'),
@@ -71,6 +72,21 @@ export async function main(given: GatewayConfig, world: World, log: Log, stop: A
     );
   }
   return crashed ?? (await plane.drain(config.drainMs));
+}
+
+/** Whoever stops us cannot be refused, but told: with the last gateway a datacenter leaves the federation. */
+async function warnIfLast({ id, service }: GatewayConfig, agent: Agent, log: Log): Promise<void> {
+  try {
+    const others = (await agent.carriers(service, new AbortController().signal)).filter(
+      (each) => each !== id,
+    );
+    if (others.length > 0) return;
+    const text =
+      'this is the last healthy gateway of its datacenter: until another comes, nothing crosses its border (fed gateway drain says so beforehand)';
+    log.warn({ id }, text);
+  } catch (e) {
+    log.debug(reason(e as AgentError), 'cannot ask the agent for other gateways');
+  }
 }
 
 /** Prints what Envoy would be started with. Registers only if asked to. */

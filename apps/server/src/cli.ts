@@ -64,6 +64,8 @@ async function main(argv: readonly string[]): Promise<void> {
   addXdsCommands(program, print);
   const { addEventCommand } = await import('./commands/event-command.ts');
   addEventCommand(program, print);
+  const { addGatewayCommands } = await import('./commands/gateway-commands.ts');
+  addGatewayCommands(program, print);
   const { addSnapshotCommands } = await import('./commands/snapshot-commands.ts');
   addSnapshotCommands(program, print);
 

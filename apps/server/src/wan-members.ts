@@ -57,13 +57,14 @@ export function followRoutes(
   o: {
     readonly datacenter: string;
     readonly transport: Pick<WanfedTransport, 'dropDatacenter'>;
-    readonly pool: Pick<RpcPool, 'forgive'>;
+    readonly pool: Pick<RpcPool, 'forgive' | 'renew'>;
     readonly reach: Reach;
   },
 ): void {
   for (const to of changed) {
     if (to === o.datacenter) continue;
     o.transport.dropDatacenter(to);
+    o.pool.renew(to);
     o.pool.forgive(to);
     o.reach.want(to);
   }

@@ -322,6 +322,25 @@ describe('failures', () => {
     expect(world.pool.stats().dialling).toBe(0);
   });
 
+  test('renew: what comes goes over a new connection, what runs ends on the old one; others are not touched', async () => {
+    await using world = new World();
+    await world.call(twin);
+    const running = world.call(n1, 'Test.Block');
+    await settled();
+    world.pool.renew('dc1');
+    await world.call(n1);
+    await world.call(twin);
+    expect(world.dials).toEqual([twin, n1, n1]);
+    expect(world.pool.stats().sessions).toHaveLength(3);
+    world.blocked[0]!.answer('done');
+    expect(await running).toBe('done');
+    await settled();
+    expect(world.pool.stats().sessions).toHaveLength(2);
+    world.pool.renew('dc1');
+    await settled();
+    expect(world.pool.stats().sessions.map((s) => s.target)).toEqual([twin]);
+  });
+
   test('a pool that is closed ends its calls, takes no more, and leaves no timer', async () => {
     const world = new World();
     const running = world.call(n1, 'Test.Block');

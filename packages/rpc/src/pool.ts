@@ -65,6 +65,11 @@ export interface RpcPool extends AsyncDisposable {
   call(target: RpcTarget, method: string, args: Value, o: CallOptions): Promise<Value>;
   /** Closes sessions and gives up dials to the targets that match; their calls fail. */
   drop(match: (target: RpcTarget) => boolean): void;
+  /**
+   * The ways to this datacenter changed: new calls go over new connections, those under way end on the ones they have, which
+   * may hang on a gateway that is about to go.
+   */
+  renew(datacenter: string): void;
   /** There is news of a way to this datacenter: the next call dials, whatever failed before. */
   forgive(datacenter: string): void;
   stats(): RpcPoolStats;
@@ -160,6 +165,14 @@ class Pool implements RpcPool {
       else this.#entries.delete(key);
     }
     for (const pooled of [...this.#sessions]) if (match(pooled.target)) void pooled.close();
+  }
+
+  renew(datacenter: string): void {
+    for (const [key, entry] of [...this.#entries]) {
+      if (entry.kind !== 'connected' || entry.pooled.target.datacenter !== datacenter) continue;
+      this.#entries.delete(key);
+      entry.pooled.retire();
+    }
   }
 
   forgive(datacenter: string): void {
