@@ -31,6 +31,8 @@ export interface HandFedOptions {
   /** xDS over TLS, by this certificate and no other; the file holds its authority. */
   readonly tls?: Pem & { readonly caFile: string; readonly serverName: string };
   readonly drainTime?: string;
+  /** More of the gateway's flags. */
+  readonly flags?: readonly string[];
 }
 
 /** What a server in a test hands out, to be changed at will. */
@@ -91,6 +93,7 @@ export class HandFed implements AsyncDisposable {
       ...['--admin-bind', `127.0.0.1:${o.adminPort}`],
       ...['--drain-time', o.drainTime ?? '0s'],
       ...(o.token === undefined ? [] : ['--token', o.token]),
+      ...(o.flags ?? []),
       ...(o.dataPlane === 'envoy' ? ['--data-plane', 'envoy', '--envoy-binary', program(o.variable)] : []),
     ];
     const child =

@@ -1,6 +1,7 @@
 /**
  * stories.ts: what a real Envoy must get along with, told once for every release.
  */
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -162,6 +163,60 @@ function handFedStories({ variable, version }: Release): void {
       using without = await s.visit(serverSni);
       expect(without.name).toBe('n1');
       expect(dc1.refusals).toEqual([]);
+    },
+  );
+
+  test.each([
+    ['embedded', 'fed-mesh-gateway'],
+    ['envoy', 'envoy'],
+  ] as const)(
+    'on two cores (%s): one gateway, one stream; a process of ours that is killed is replaced',
+    async (dataPlane, userAgent) => {
+      await using folder = await TempFolder.open();
+      const pem = certificateOf(folder.path, 'dc2', 'n1');
+      await using n1 = await openEcho(pem, 'n1');
+      const [dc1, dc2, adminPort] = (await freePorts(3)) as [number, number, number];
+      const world = worldOf('dc2', { gateway: { dc1, dc2 }, server: n1.port, web: {} });
+      const flags = ['--concurrency', '2'];
+      await using gateway = await HandFed.open({
+        id: 'gateway-dc2',
+        dataPlane,
+        variable,
+        adminPort,
+        world,
+        flags,
+      });
+      expect(gateway.client()).toMatchObject({ userAgent, lastError: undefined });
+      const visits = async (): Promise<void> => {
+        const all = await Promise.all(Array.from({ length: 20 }, () => Visitor.open(dc2, serverSni, pem.ca)));
+        for (const visitor of all) {
+          expect(await visitor.echo('one of many')).toBe('one of many');
+          visitor[Symbol.dispose]();
+        }
+      };
+      await visits();
+      if (dataPlane === 'envoy') return;
+      const workers = async (): Promise<ReadonlySet<number>> => {
+        const list = (await (await fetch(`http://127.0.0.1:${adminPort}/connections`)).json()) as {
+          worker: number;
+        }[];
+        return new Set(list.map(({ worker }) => worker));
+      };
+      expect([...(await workers())].sort()).toEqual([0, 1]);
+      const ended = gateway.child.says(/a worker ended \(SIGKILL\)/, newsMs);
+      const [worker] = execFileSync('ps', ['-o', 'pid=', '--ppid', String(gateway.child.pid)], {
+        encoding: 'utf8',
+      })
+        .trim()
+        .split('\n');
+      process.kill(Number(worker), 'SIGKILL');
+      await ended;
+      await visits();
+      await until('both relay again', newsMs, async () => {
+        await visits();
+        return (await workers()).size === 2;
+      });
+      expect(gateway.child.running).toBe(true);
     },
   );
 

@@ -64,6 +64,11 @@ export class Child implements AsyncDisposable {
     });
   }
 
+  /** Undefined if it could not be started. */
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
   get running(): boolean {
     return !this.#over;
   }

@@ -9,6 +9,7 @@ import { peekClientHello } from '@fed/alpn-mux';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Relay } from '../src/relay/relay.ts';
 import { clientHello } from './client-hello.ts';
+import { dice, seed } from './dice.ts';
 import { cluster } from './golden.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -18,8 +19,6 @@ const host = '127.0.0.1';
 const hellosMax = 512;
 /** Strangers at a time, so that a machine with few descriptors per process can play both sides. */
 const crowd = 64;
-/** Random bytes come from here; printed with every failure. */
-const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -202,13 +201,7 @@ test('a byte a second is no way around the ten seconds', async () => {
 });
 
 test(`2,000 with random bytes and oversize hellos: each is reset, none reaches a server (seed ${seed})`, async () => {
-  let state = seed | 1;
-  const random = (below: number): number => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
+  const random = dice();
   const oversize = Buffer.concat([Buffer.from([22, 3, 1, 0x40, 0, 1, 0, 0x7f, 0xff]), Buffer.alloc(20_480)]);
   expect(peekClientHello(oversize)).toEqual({ kind: 'tooLarge' });
   await strangers(2_000, (s, i) => {

@@ -5,11 +5,11 @@ import { connect, createServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { withOwnBuffers } from '../src/relay/own-buffers.ts';
 import { pipe } from '../src/relay/pipe.ts';
+import { dice, seed } from './dice.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 const host = '127.0.0.1';
 const pourBytes = 8 * 1_024 * 1_024;
-const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
 
 async function pair(): Promise<[Socket, Socket]> {
   const server = createServer({ allowHalfOpen: true }).listen(0, host);
@@ -23,22 +23,12 @@ async function pair(): Promise<[Socket, Socket]> {
   return [near, far];
 }
 
-function random(from: number): (below: number) => number {
-  let state = from | 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
-
 /** Writes in pieces of all sizes and ends; the hash of everything. */
-async function pour(to: Socket, dice: (below: number) => number): Promise<string> {
+async function pour(to: Socket, random: (below: number) => number): Promise<string> {
   const hash = createHash('sha256');
   for (let left = pourBytes; left > 0; ) {
-    const piece = Buffer.alloc(Math.min(left, 1 + dice(dice(2) === 0 ? 3_000 : 300_000)), dice(256));
-    piece.writeUInt8(dice(256), dice(piece.length));
+    const piece = Buffer.alloc(Math.min(left, 1 + random(random(2) === 0 ? 3_000 : 300_000)), random(256));
+    piece.writeUInt8(random(256), random(piece.length));
     hash.update(piece);
     left -= piece.length;
     if (!to.write(piece)) await once(to, 'drain');
@@ -48,11 +38,11 @@ async function pour(to: Socket, dice: (below: number) => number): Promise<string
 }
 
 /** Reads to the end, with pauses of a few turns; the hash of everything. */
-async function take(from: Socket, dice: (below: number) => number): Promise<string> {
+async function take(from: Socket, random: (below: number) => number): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of from as AsyncIterable<Buffer>) {
     hash.update(chunk);
-    for (let turns = dice(4); turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
+    for (let turns = random(4); turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
   }
   return hash.digest('hex');
 }
@@ -69,10 +59,10 @@ test(`both directions at once, ${pourBytes} bytes each (seed ${seed})`, async ()
   server.pause();
   expect(head.toString()).toBe(early.toString());
   const [up, down, upTaken, downTaken] = await Promise.all([
-    pour(client, random(seed)),
-    pour(server, random(seed + 1)),
-    take(server, random(seed + 2)),
-    take(client, random(seed + 3)),
+    pour(client, dice(seed)),
+    pour(server, dice(seed + 1)),
+    take(server, dice(seed + 2)),
+    take(client, dice(seed + 3)),
   ]);
   expect(upTaken).toBe(up);
   expect(downTaken).toBe(down);

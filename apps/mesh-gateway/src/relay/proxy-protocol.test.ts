@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { clientHello } from '../../test/client-hello.ts';
+import { dice, seed } from '../../test/dice.ts';
 import { blockBytesMax, ProxyHeaderReader, peekProxyHeader } from './proxy-protocol.ts';
 
 const line = (text: string): Buffer => Buffer.from(`${text}\r\n`, 'latin1');
@@ -71,18 +72,11 @@ test.each<[string, Buffer, RegExp]>([
 });
 
 test('whatever comes, a verdict is final and what is held is bounded', () => {
-  const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
-  let state = seed | 1;
-  const random = (below: number): number => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-  const seeds = [v4, v6, v4Extended, line('PROXY TCP4 192.168.0.1 192.168.0.11 56324 443')];
+  const random = dice();
+  const models = [v4, v6, v4Extended, line('PROXY TCP4 192.168.0.1 192.168.0.11 56324 443')];
   for (let i = 0; i < 20_000; i++) {
     const bytes = Buffer.concat([
-      seeds[random(seeds.length)] as Buffer,
+      models[random(models.length)] as Buffer,
       Buffer.alloc(random(40), random(256)),
     ]);
     for (let bent = random(3); bent > 0; bent--) bytes[random(bytes.length)] = random(256);

@@ -104,6 +104,8 @@ export class Relay implements House, AsyncDisposable {
     const wanted = checked(config);
     if (this.#stopping) return;
     this.clusters.apply(config.clusters);
+    const chains = config.listeners.flatMap((l) => l.chains);
+    this.counters.keepOnly('tcp', new Set(chains.map((c) => c.statPrefix)));
     this.#configured = true;
     for (const [key, gate] of this.#gates) {
       if (!wanted.has(key)) this.#remove(key, gate);

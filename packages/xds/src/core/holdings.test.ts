@@ -56,38 +56,43 @@ test('each state, sorted by name', () => {
 const typeUrl = typeUrlOf('Cluster');
 const refusal = { code: 3, message: 'no' };
 
-test('a delta stream: under way, held, refused', () => {
-  const stream = new DeltaStream();
-  const now = (): Record<string, string> => {
+/** Offers `a`, has it accepted, offers a newer one and `b`, has these refused; what is held at each step. */
+function steps(
+  stream: DeltaStream | SotwStream,
+  say: (nonce: string, error?: typeof refusal) => readonly { readonly nonce: string }[],
+): readonly Record<string, string>[] {
+  const seen: Record<string, string>[] = [];
+  const look = (): void => {
     const subscription = stream.subscriptions.get('Cluster');
-    return states(subscription?.holdings(stream.snapshot?.resources.Cluster ?? new Map()) ?? []);
+    seen.push(states(subscription?.holdings(stream.snapshot?.resources.Cluster ?? new Map()) ?? []));
   };
-  const say = { typeUrl, subscribe: [], unsubscribe: [], initialVersions: none };
   stream.offer(snapshot(cluster('a')), 0);
-  const [first] = stream.request({ ...say, nonce: '' }, 0);
-  expect(now()).toEqual({ a: 'underWay' });
-  stream.request({ ...say, nonce: first?.nonce ?? '' }, 1);
-  expect(now()).toEqual({ a: 'held' });
+  const [first] = say('');
+  look();
+  say(first?.nonce ?? '');
+  look();
   const [second] = stream.offer(snapshot(cluster('a', 2), cluster('b')), 2);
-  expect(now()).toEqual({ a: 'underWay', b: 'underWay' });
-  stream.request({ ...say, nonce: second?.nonce ?? '', error: refusal }, 3);
-  expect(now()).toEqual({ a: 'refused', b: 'refused' });
-});
+  look();
+  say(second?.nonce ?? '', refusal);
+  look();
+  return seen;
+}
 
-test('a state-of-the-world stream: the same', () => {
-  const stream = new SotwStream();
-  const now = (): Record<string, string> => {
-    const subscription = stream.subscriptions.get('Cluster');
-    return states(subscription?.holdings(stream.snapshot?.resources.Cluster ?? new Map()) ?? []);
-  };
-  const say = { typeUrl, names: [], version: '' };
-  stream.offer(snapshot(cluster('a')), 0);
-  const [first] = stream.request({ ...say, nonce: '' }, 0);
-  expect(now()).toEqual({ a: 'underWay' });
-  stream.request({ ...say, nonce: first?.nonce ?? '' }, 1);
-  expect(now()).toEqual({ a: 'held' });
-  const [second] = stream.offer(snapshot(cluster('a', 2), cluster('b')), 2);
-  expect(now()).toEqual({ a: 'underWay', b: 'underWay' });
-  stream.request({ ...say, nonce: second?.nonce ?? '', error: refusal }, 3);
-  expect(now()).toEqual({ a: 'refused', b: 'refused' });
+test('streams of both kinds: under way, held, under way again, refused', () => {
+  const expected = [
+    { a: 'underWay' },
+    { a: 'held' },
+    { a: 'underWay', b: 'underWay' },
+    { a: 'refused', b: 'refused' },
+  ];
+  const delta = new DeltaStream();
+  const request = { typeUrl, subscribe: [], unsubscribe: [], initialVersions: none };
+  expect(
+    steps(delta, (nonce, error) => delta.request({ ...request, nonce, ...(error && { error }) }, 1)),
+  ).toEqual(expected);
+  const sotw = new SotwStream();
+  const whole = { typeUrl, names: [], version: '' };
+  expect(
+    steps(sotw, (nonce, error) => sotw.request({ ...whole, nonce, ...(error && { error }) }, 1)),
+  ).toEqual(expected);
 });
