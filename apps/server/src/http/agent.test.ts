@@ -187,6 +187,10 @@ describe('services', () => {
     ]);
     expect(await refusal(get('/v1/agent/health/service/id/w2?format=text'))).toBe('429 warning');
     expect(await refusal(get('/v1/agent/health/service/name/none'))).toBe('404 []');
+    const odd = await get(`/v1/agent/health/service/name/${encodeURIComponent('é\r\nX: y')}`);
+    expect(odd.headers.get('x-consul-reason')).toBe(
+      Buffer.from('ServiceName é  X: y Not Found').toString('latin1'),
+    );
   });
 });
 

@@ -67,7 +67,8 @@ export async function sendReply(
   response.setHeader('Vary', 'Accept-Encoding');
   response.setHeader('X-Consul-Default-Acl-Policy', defaultPolicy);
   if (reply.meta !== undefined) setMeta(response, reply.meta);
-  for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
+  for (const [name, value] of Object.entries(reply.headers ?? {}))
+    response.setHeader(name, headerText(value));
   const { body, contentType } = rendered(reply, query);
   if (contentType !== undefined) response.setHeader('Content-Type', contentType);
   // A body we did not read must not be taken for the next request.
@@ -75,11 +76,17 @@ export async function sendReply(
   // Bytes of another kind are compressed already.
   const text = typeof body === 'string' || reply.rows !== undefined;
   if (!text || Buffer.byteLength(body) < gzipBytesMin || !acceptsGzip(incoming)) {
-    response.end(body);
+    // Node writes headers in the encoding of a text that goes out with them, and in their own before bytes.
+    response.end(reply.headers === undefined ? body : Buffer.from(body));
     return;
   }
   response.setHeader('Content-Encoding', 'gzip');
   response.end(await compress(body, { level: 1 }));
+}
+
+/** Some headers say a name that the client chose. As in Go: UTF-8 as its bytes, and a blank for what would end the line. */
+function headerText(value: string): string {
+  return Buffer.from(value.replace(/\p{Cc}/gu, ' '), 'utf8').toString('latin1');
 }
 
 const problemType = 'application/problem+json';

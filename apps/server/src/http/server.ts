@@ -118,7 +118,8 @@ export function createApi(o: ApiOptions): RequestListener {
       if (response.destroyed) return;
       const cause = error instanceof FailedRead ? error.cause : error;
       o.failed?.({ method: incoming.method ?? '', path: url?.pathname ?? '', error: cause });
-      void send(errorReply(error, incoming.headers.accept));
+      // Whatever is wrong even with that, it must not end the process.
+      send(errorReply(error, incoming.headers.accept)).catch(() => response.destroy());
     });
   };
 }
