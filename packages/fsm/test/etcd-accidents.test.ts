@@ -12,7 +12,7 @@ import type { Rng } from '../src/ports.ts';
 import { seededRng, seedOfRun } from './chance.ts';
 import { EtcdWorld, leaderOf, type Server } from './etcd-world.ts';
 
-const runs = Number(process.env['FSM_RUNS'] ?? 150);
+const runs = Number(process.env['FSM_RUNS'] ?? 60);
 const names = ['a', 'b', 'c'];
 
 interface Told {

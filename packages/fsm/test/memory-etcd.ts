@@ -26,6 +26,7 @@ import type { Clock, Rng } from '../src/ports.ts';
 interface Lease {
   readonly ttlMs: number;
   expiry: Disposable;
+  endsAt: number;
 }
 
 interface Watcher {
@@ -86,10 +87,10 @@ export class MemoryEtcd {
     if (request.revision < this.compacted)
       throw new EtcdCallError('compacted', 'memory', 'required revision has been compacted', { sure: true });
     const then = new Map<string, KeyValue>();
-    for (const { key, revision, createRevision, value } of this.#history) {
+    for (const { key, revision, value, lease } of this.#history) {
       if (revision > request.revision) break;
       if (value === undefined) then.delete(key);
-      else then.set(key, { key, value, createRevision, modRevision: revision, lease: 0 });
+      else then.set(key, { key, value, modRevision: revision, lease });
     }
     const all = select(then, request);
     return { kvs: all.slice(0, request.limit), more: all.length > (request.limit ?? all.length) };
@@ -102,7 +103,7 @@ export class MemoryEtcd {
   }
 
   grant(id: number, ttlMs: number): { ttlMs: number } {
-    this.#leases.set(id, { ttlMs, expiry: this.#expiry(id, ttlMs) });
+    this.#leases.set(id, { ttlMs, expiry: this.#expiry(id, ttlMs), endsAt: this.clock.now() + ttlMs });
     return { ttlMs };
   }
 
@@ -111,7 +112,14 @@ export class MemoryEtcd {
     if (lease === undefined) throw new EtcdCallError('gone', 'memory', 'the lease has ended', { sure: true });
     lease.expiry[Symbol.dispose]();
     lease.expiry = this.#expiry(id, lease.ttlMs);
+    lease.endsAt = this.clock.now() + lease.ttlMs;
     return { ttlMs: lease.ttlMs };
+  }
+
+  timeToLive(id: number): { leftMs: number; ttlMs: number } {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return { leftMs: -1000, ttlMs: 0 };
+    return { leftMs: 1000 * Math.floor((lease.endsAt - this.clock.now()) / 1000), ttlMs: lease.ttlMs };
   }
 
   revoke(id: number): void {
@@ -159,26 +167,25 @@ export class MemoryEtcd {
   }
 
   #expiry(id: number, ttlMs: number): Disposable {
-    return this.clock.at(this.clock.now() + ttlMs, () => this.revoke(id));
+    // Ends are noticed every half second, as by the real one.
+    return this.clock.at(this.clock.now() + ttlMs + this.rng.below(500), () => this.revoke(id));
   }
 
-  #holds({ key, target, revision }: Compare): boolean {
-    const kv = this.#now.get(key);
-    return ((target === 'create' ? kv?.createRevision : kv?.modRevision) ?? 0) === revision;
+  #holds({ key, revision }: Compare): boolean {
+    return (this.#now.get(key)?.modRevision ?? 0) === revision;
   }
 
   #run(op: Op, revision: number, changes: WatchChange[]): readonly KeyValue[] {
     if ('range' in op) return select(this.#now, op.range).slice(0, op.range.limit);
     if ('put' in op) {
-      const createRevision = this.#now.get(op.put)?.createRevision ?? revision;
+      const lease = op.lease ?? 0;
       this.#now.set(op.put, {
         key: op.put,
         value: op.value,
-        createRevision,
         modRevision: revision,
-        lease: op.lease ?? 0,
+        lease,
       });
-      changes.push({ key: op.put, revision, createRevision, value: op.value });
+      changes.push({ key: op.put, revision, value: op.value, lease });
       return [];
     }
     for (const { key } of select(this.#now, {
@@ -186,7 +193,7 @@ export class MemoryEtcd {
       ...(op.end === undefined ? {} : { end: op.end }),
     })) {
       this.#now.delete(key);
-      changes.push({ key, revision, createRevision: 0, value: undefined });
+      changes.push({ key, revision, value: undefined, lease: 0 });
     }
     return [];
   }
@@ -242,6 +249,10 @@ export class Connection implements Etcd {
 
   revoke(lease: number, o: CallOptions): Promise<void> {
     return this.#call(o, () => this.#cluster.revoke(lease));
+  }
+
+  timeToLive(lease: number, o: CallOptions): Promise<{ leftMs: number; ttlMs: number }> {
+    return this.#call(o, () => this.#cluster.timeToLive(lease));
   }
 
   watch(o: { readonly ranges: readonly WatchRange[]; readonly from: number }, on: WatchListener): Watching {

@@ -90,6 +90,12 @@ class EtcdClient implements Etcd {
     return { ttlMs };
   }
 
+  async timeToLive(lease: number, o: CallOptions): Promise<{ leftMs: number; ttlMs: number }> {
+    return messages.timeToLiveResult(
+      await this.#call(paths.timeToLive, messages.timeToLiveRequest(lease), o),
+    );
+  }
+
   watch(o: { readonly ranges: readonly WatchRange[]; readonly from: number }, on: WatchListener): Watching {
     const channel = this.#now();
     const { client, endpoint } = channel;

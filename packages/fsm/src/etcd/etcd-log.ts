@@ -64,6 +64,7 @@ export class EtcdLog implements LogEngine {
     this.#core = new Core({
       instance,
       address: o.address,
+      leaseMs: o.leaseMs ?? 1_000,
       writeTimeoutMs: o.writeTimeoutMs ?? 10_000,
       entryBytesMax: o.entryBytesMax ?? 1024 * 1024,
       waitingBytesMax: o.waitingBytesMax ?? 64 * 1024 * 1024,
@@ -205,14 +206,17 @@ export class EtcdLog implements LogEngine {
         this.#watching?.[Symbol.dispose]();
         this.#watching = undefined;
         return;
+      case 'askLease':
+        this.#askLease(effect.lease);
+        return;
       case 'askLife':
         this.#watching?.ask();
         return;
       case 'grant':
-        this.#grant();
+        this.#grant(effect.ttlMs);
         return;
       case 'campaign':
-        this.#campaign(effect.lease);
+        this.#campaign(effect);
         return;
       case 'keepAlive':
         this.#keepAlive(effect);
@@ -299,7 +303,9 @@ export class EtcdLog implements LogEngine {
     failed?: (failure: Failure) => void,
   ): void {
     const running = work()
-      .then(then, (error: unknown) => {
+      .then(then)
+      .catch((error: unknown) => {
+        // What is neither etcd's doing nor its content is a bug of ours, and goes on up.
         const failure = error instanceof Deposed ? deposed : failureOf(error);
         this.#lastTrouble = failure.detail;
         if (!this.#disposed) this.#o.log?.({ kind: 'call_failed', call, error });
@@ -360,7 +366,7 @@ export class EtcdLog implements LogEngine {
         return {
           kind: 'leader',
           revision,
-          leader: value === undefined ? undefined : leaderOf({ ...change, value }),
+          leader: value === undefined ? undefined : leaderOf({ ...change, value, modRevision: revision }),
         };
       const bytes = value ?? new Uint8Array();
       return { kind: 'entry', entry: readEntry(this.#keys, key, bytes), bytes: bytes.length, revision };
@@ -369,13 +375,21 @@ export class EtcdLog implements LogEngine {
     }
   }
 
-  #grant(): void {
+  #askLease(lease: number): void {
+    this.#call(
+      'timeToLive',
+      () => this.#etcd.timeToLive(lease, { timeoutMs: attemptMs }),
+      (seen) => this.#tell({ kind: 'leaseSeen', lease, ...seen }),
+    );
+  }
+
+  #grant(ttlMs: number): void {
     const lease = 1 + Math.floor(Math.random() * (Number.MAX_SAFE_INTEGER - 1));
     const askedAt = this.#clock.now();
     this.#call(
       'grant',
-      () => this.#etcd.grant(lease, this.#o.leaseMs ?? 2_000, { timeoutMs: attemptMs }),
-      ({ ttlMs }) => this.#tell({ kind: 'granted', lease, ttlMs, askedAt }),
+      () => this.#etcd.grant(lease, ttlMs, { timeoutMs: attemptMs }),
+      (granted) => this.#tell({ kind: 'granted', lease, askedAt, ...granted }),
       (failure) => this.#tell({ kind: 'grantFailed', failure }),
     );
   }
@@ -385,12 +399,12 @@ export class EtcdLog implements LogEngine {
     this.#call(
       'keepAlive',
       () => this.#etcd.keepAlive(lease, { timeoutMs }),
-      ({ ttlMs }) => this.#tell({ kind: 'keptAlive', lease, ttlMs, askedAt }),
+      () => this.#tell({ kind: 'keptAlive', lease, askedAt }),
       (failure) => this.#tell({ kind: 'keepAliveFailed', lease, failure }),
     );
   }
 
-  #campaign(lease: number): void {
+  #campaign({ lease, over }: Extract<Effect, { kind: 'campaign' }>): void {
     const { leader, head } = this.#keys;
     const value = encodeJson({ node: this.#o.node, address: this.#o.address });
     this.#call(
@@ -398,7 +412,7 @@ export class EtcdLog implements LogEngine {
       () =>
         this.#etcd.txn(
           {
-            compare: [{ key: leader, target: 'create', revision: 0 }],
+            compare: [{ key: leader, revision: over }],
             success: [{ put: leader, value, lease }, { range: { key: leader } }, { range: { key: head } }],
             failure: [{ range: { key: leader } }, { range: { key: head } }],
           },
@@ -406,9 +420,9 @@ export class EtcdLog implements LogEngine {
         ),
       ({ revision, found }) => {
         const [leaderAt, headAt] = found.slice(-2).map(([kv]) => kv);
-        const seen = leaderOf(leaderAt)!;
+        const seen = leaderOf(leaderAt);
         // With our lease it is ours: an earlier attempt got through, and only its answer was lost.
-        if (leaderAt?.lease !== lease) {
+        if (seen?.lease !== lease) {
           this.#tell({ kind: 'lost', lease, revision, leader: seen });
           return;
         }
@@ -462,8 +476,8 @@ export class EtcdLog implements LogEngine {
         return await this.#etcd.txn(
           {
             compare: [
-              { key: leader, target: 'create', revision: at.term },
-              { key: head, target: 'mod', revision: at.headRevision },
+              { key: leader, revision: at.term },
+              { key: head, revision: at.headRevision },
             ],
             success,
             failure: [{ range: { key: this.#keys.entry(at.first) } }],
@@ -492,7 +506,7 @@ export class EtcdLog implements LogEngine {
       () =>
         this.#etcd.txn(
           {
-            compare: [{ key: leader, target: 'create', revision: term }],
+            compare: [{ key: leader, revision: term }],
             success: [{ range: { key: head } }],
           },
           { timeoutMs: attemptMs },

@@ -25,6 +25,7 @@ export const paths = {
   grant: '/etcdserverpb.Lease/LeaseGrant',
   revoke: '/etcdserverpb.Lease/LeaseRevoke',
   keepAlive: '/etcdserverpb.Lease/LeaseKeepAlive',
+  timeToLive: '/etcdserverpb.Lease/LeaseTimeToLive',
   authenticate: '/etcdserverpb.Auth/Authenticate',
 } as const;
 

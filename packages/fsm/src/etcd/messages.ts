@@ -7,7 +7,7 @@
 import type { KeyValue, Op, Range, RangeResult, Txn, TxnResult, WatchChange, WatchRange } from './ports.ts';
 import { decode, encode, type Message, toNumber } from './wire/codec.ts';
 
-const target = { create: 1, mod: 2 } as const;
+const modRevision = 2;
 const noDelete = 1;
 const deleted = 1;
 
@@ -43,9 +43,9 @@ function op(one: Op): Message {
 export function txnRequest(txn: Txn): Buffer {
   return encode('etcdserverpb.TxnRequest', {
     compare: (txn.compare ?? []).map((one) => ({
-      target: target[one.target],
+      target: modRevision,
       key: text(one.key),
-      [one.target === 'create' ? 'createRevision' : 'modRevision']: one.revision,
+      modRevision: one.revision,
     })),
     success: txn.success.map(op),
     failure: (txn.failure ?? []).map(op),
@@ -59,7 +59,6 @@ interface Header {
 interface RawKeyValue {
   readonly key: Uint8Array;
   readonly value: Uint8Array;
-  readonly createRevision: unknown;
   readonly modRevision: unknown;
   readonly lease: unknown;
 }
@@ -68,7 +67,6 @@ function keyValue(raw: RawKeyValue): KeyValue {
   return {
     key: Buffer.from(raw.key).toString(),
     value: raw.value,
-    createRevision: toNumber(raw.createRevision),
     modRevision: toNumber(raw.modRevision),
     lease: toNumber(raw.lease),
   };
@@ -114,6 +112,15 @@ export function grantResult(bytes: Uint8Array): { readonly ttlMs: number } {
 
 export function revokeRequest(lease: number): Buffer {
   return encode('etcdserverpb.LeaseRevokeRequest', { ID: lease });
+}
+
+export function timeToLiveRequest(lease: number): Buffer {
+  return encode('etcdserverpb.LeaseTimeToLiveRequest', { ID: lease });
+}
+
+export function timeToLiveResult(bytes: Uint8Array): { readonly leftMs: number; readonly ttlMs: number } {
+  const { TTL, grantedTTL } = decode('etcdserverpb.LeaseTimeToLiveResponse', bytes);
+  return { leftMs: toNumber(TTL) * 1000, ttlMs: toNumber(grantedTTL) * 1000 };
 }
 
 export function keepAliveRequest(lease: number): Buffer {
@@ -170,8 +177,8 @@ export function watchResponse(bytes: Uint8Array): {
     changes: raw.events.map(({ type, kv }) => ({
       key: Buffer.from(kv.key).toString(),
       revision: toNumber(kv.modRevision),
-      createRevision: toNumber(kv.createRevision),
       value: type === deleted ? undefined : kv.value,
+      lease: toNumber(kv.lease),
     })),
   };
 }

@@ -33,7 +33,10 @@ export interface EtcdLogOptions extends EtcdAccess {
   readonly node: string;
   /** Where other servers reach this one: what they are told as `leaderAddress` while it leads. */
   readonly address: string;
-  /** How long a leader's claim stands after its last sign of life, in ms (2 s). etcd rounds up to seconds, and refuses less than 1.5 times its election timeout. */
+  /**
+   * A leader that etcd has not heard of for this long may be replaced, in ms (1 s, as a Consul server with
+   * `raft_multiplier = 1`). In steps of a second: etcd tells no finer.
+   */
   readonly leaseMs?: number;
   /** How long a write or barrier may take before its caller is told that it failed, in ms (10 s). */
   readonly writeTimeoutMs?: number;

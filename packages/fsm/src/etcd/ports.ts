@@ -18,6 +18,8 @@ export interface Etcd extends AsyncDisposable {
   /** `gone` when the lease has ended. */
   keepAlive(lease: number, o: CallOptions): Promise<{ readonly ttlMs: number }>;
   revoke(lease: number, o: CallOptions): Promise<void>;
+  /** How long the lease still stands, in whole seconds rounded down, and its full time; 0 or less when it has ended. */
+  timeToLive(lease: number, o: CallOptions): Promise<{ readonly leftMs: number; readonly ttlMs: number }>;
   /** Changes from `from` on, until disposed or lost; `on` is not called afterwards. */
   watch(o: { readonly ranges: readonly WatchRange[]; readonly from: number }, on: WatchListener): Watching;
 }
@@ -36,15 +38,13 @@ export interface Range {
 export interface KeyValue {
   readonly key: string;
   readonly value: Uint8Array;
-  readonly createRevision: number;
   readonly modRevision: number;
   readonly lease: number;
 }
 
 export interface Compare {
   readonly key: string;
-  readonly target: 'create' | 'mod';
-  /** 0: the key does not exist. */
+  /** Of its last change; 0: the key does not exist. */
   readonly revision: number;
 }
 
@@ -88,8 +88,8 @@ export interface WatchListener {
 export interface WatchChange {
   readonly key: string;
   readonly revision: number;
-  readonly createRevision: number;
   readonly value: Uint8Array | undefined;
+  readonly lease: number;
 }
 
 export interface Watching extends Disposable {

@@ -79,7 +79,7 @@ export function otherFolders(keys: Keys, folder: string): readonly Op[] {
 }
 
 async function leading(o: SnapshotWriterOptions, success: readonly Op[]): Promise<TxnResult> {
-  const request = { compare: [{ key: o.keys.leader, target: 'create', revision: o.term }] as const, success };
+  const request = { compare: [{ key: o.keys.leader, revision: o.term }], success };
   // Each of these may be done twice without harm, so one lost answer need not cost the whole snapshot.
   let result: TxnResult;
   try {

@@ -4,6 +4,7 @@
  * Lives here: the order of reading, in pages. Must not live here: applying, watching, trying again.
  */
 import { crc32 } from 'node:zlib';
+import type { Seen } from './core/events.ts';
 import { EtcdCallError } from './errors.ts';
 import type { Etcd, KeyValue } from './ports.ts';
 import { WireError } from './wire/codec.ts';
@@ -24,7 +25,7 @@ const pageTimeoutMs = 5_000;
 
 export interface Synced {
   readonly revision: number;
-  readonly leader: { readonly term: number; readonly address: string } | undefined;
+  readonly leader: Seen | undefined;
   readonly head: { readonly index: number; readonly id: string };
   readonly snapshotIndex: number;
 }
@@ -91,10 +92,11 @@ export function readEntry(keys: Keys, key: string, value: Uint8Array): Entry {
 
 /** Throws WireError naming the key. */
 export function leaderOf(
-  kv: { readonly key: string; readonly createRevision: number; readonly value: Uint8Array } | undefined,
-): { readonly term: number; readonly address: string } | undefined {
+  kv: Pick<KeyValue, 'key' | 'value' | 'modRevision' | 'lease'> | undefined,
+): Seen | undefined {
   if (kv === undefined) return undefined;
-  return { term: kv.createRevision, address: naming(kv.key, () => decodeLeader(kv.value)).address };
+  const { address } = naming(kv.key, () => decodeLeader(kv.value));
+  return { term: kv.modRevision, address, lease: kv.lease };
 }
 
 async function readSnapshot(

@@ -6,6 +6,7 @@ export interface CoreConfig {
   /** Distinguishes this run of this server from every other; part of each entry's id. */
   readonly instance: string;
   readonly address: string;
+  readonly leaseMs: number;
   readonly writeTimeoutMs: number;
   readonly entryBytesMax: number;
   readonly waitingBytesMax: number;
@@ -15,6 +16,9 @@ export interface CoreConfig {
 /** A watch is asked for a sign of life this often, in ms, and given up after this long without one. */
 export const lifeAskMs = 1_000;
 export const silenceMs = 3_000;
+
+/** A follower looks at the leader's lease this often, in ms. */
+export const leaseAskMs = 250;
 
 const retryMsMin = 25;
 const retryMsMax = 1_000;

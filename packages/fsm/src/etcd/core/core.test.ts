@@ -8,6 +8,7 @@ import type { Effect, Failure } from './events.ts';
 const config: CoreConfig = {
   instance: 'a-1',
   address: 'a:8300',
+  leaseMs: 1_000,
   writeTimeoutMs: 10_000,
   entryBytesMax: 10,
   waitingBytesMax: 20,
@@ -18,7 +19,7 @@ const silent: Failure = { code: 'unavailable', sure: false, detail: 'no answer' 
 const refused: Failure = { code: 'full', sure: true, detail: 'no space' };
 const job = (id: number, text = 'x') => ({ kind: 'command', id, command: Buffer.from(text) }) as const;
 
-/** A core that leads in term 5, its lease good until 2,000. */
+/** A core that leads in term 5, its claim good until 1,000. */
 function leading(): Core {
   const core = new Core(config);
   core.step({ kind: 'start' }, 0);
@@ -40,7 +41,7 @@ describe('campaign', () => {
   test('only when everything is read and nobody leads', () => {
     const core = new Core(config);
     assert.deepEqual(kinds(core.step({ kind: 'start' }, 0)), ['sync', 'leadership']);
-    const leader = { term: 3, address: 'b:8300' };
+    const leader = { term: 3, address: 'b:8300', lease: 8 };
     const head = noHead;
     const synced = core.step({ kind: 'synced', run: 1, revision: 4, leader, head, snapshotIndex: 0 }, 0);
     assert.deepEqual(kinds(synced), ['watch', 'opened', 'leadership']);
@@ -73,16 +74,32 @@ describe('campaign', () => {
 });
 
 describe('lease', () => {
-  test('renewed at half its time, and again at another endpoint when no answer comes', () => {
+  test('renewed long before its end, and again at another endpoint when no answer comes', () => {
     const core = leading();
-    assert.equal(core.deadline(), 1_000);
-    const effect = find(core.step({ kind: 'deadline' }, 1_000), 'keepAlive');
-    assert.deepEqual(effect, { kind: 'keepAlive', lease: 7, timeoutMs: 400 });
-    core.step({ kind: 'keepAliveFailed', lease: 7, failure: silent }, 1_400);
-    find(core.step({ kind: 'deadline' }, 1_450), 'keepAlive');
-    core.step({ kind: 'keptAlive', lease: 7, ttlMs: 2_000, askedAt: 1_450 }, 1_500);
-    assert.equal(core.leadership(3_449).leader, true);
-    assert.equal(core.leadership(3_450).leader, false);
+    assert.equal(core.deadline(), 300);
+    const effect = find(core.step({ kind: 'deadline' }, 300), 'keepAlive');
+    assert.deepEqual(effect, { kind: 'keepAlive', lease: 7, timeoutMs: 250 });
+    core.step({ kind: 'keepAliveFailed', lease: 7, failure: silent }, 550);
+    find(core.step({ kind: 'deadline' }, 600), 'keepAlive');
+    core.step({ kind: 'keptAlive', lease: 7, askedAt: 600 }, 650);
+    assert.equal(core.leadership(1_599).leader, true);
+    assert.equal(core.leadership(1_600).leader, false);
+  });
+
+  test('of another, not renewed for a claim’s time: its owner is replaced, and nobody else', () => {
+    const core = new Core(config);
+    core.step({ kind: 'start' }, 0);
+    const leader = { term: 3, address: 'b:8300', lease: 8 };
+    core.step({ kind: 'synced', run: 1, revision: 4, leader, head: noHead, snapshotIndex: 0 }, 0);
+    assert.equal(find(core.step({ kind: 'deadline' }, 0), 'askLease').lease, 8);
+    const seen = { kind: 'leaseSeen', lease: 8, ttlMs: 2_000 } as const;
+    // Rounded down to seconds: between one and two are left, so it was renewed within the last second.
+    assert.deepEqual(core.step({ ...seen, leftMs: 1_000 }, 10), []);
+    find(core.step({ kind: 'deadline' }, 250), 'askLease');
+    const [grant] = core.step({ ...seen, leftMs: 0 }, 260);
+    assert.deepEqual(grant, { kind: 'grant', ttlMs: 2_000 });
+    const [campaign] = core.step({ kind: 'granted', lease: 7, ttlMs: 2_000, askedAt: 260 }, 270);
+    assert.deepEqual(campaign, { kind: 'campaign', lease: 7, over: 3 });
   });
 
   test('run out while we were stopped: given up before anything else is thought about', () => {
@@ -135,7 +152,7 @@ describe('writes', () => {
     const { entry } = find(core.step({ kind: 'append', job: job(1) }, 1), 'commit');
     core.step({ kind: 'append', job: job(2) }, 1);
     for (let now = 500; now < 10_001; now += 500)
-      core.step({ kind: 'keptAlive', lease: 7, ttlMs: 2_000, askedAt: now }, now);
+      core.step({ kind: 'keptAlive', lease: 7, askedAt: now }, now);
     const told = core.step({ kind: 'deadline' }, 10_001).filter((one) => one.kind === 'fail');
     assert.deepEqual(
       told.map(({ id, code }) => [id, code]),
@@ -154,7 +171,7 @@ describe('a write in the middle of which the lead is lost', () => {
   function lost(): { core: Core; id: string } {
     const core = leading();
     const { entry } = find(core.step({ kind: 'append', job: job(1) }, 1), 'commit');
-    const effects = core.step({ kind: 'deadline' }, 2_000);
+    const effects = core.step({ kind: 'deadline' }, 1_000);
     assert.deepEqual(kinds(effects), ['revoke', 'unwatch', 'sync', 'leadership']);
     return { core, id: entry.id };
   }
@@ -162,7 +179,7 @@ describe('a write in the middle of which the lead is lost', () => {
 
   test('our key still stands: an attempt may yet get through, so ask again', () => {
     const { core } = lost();
-    const effects = core.step({ ...at, leader: { term: 5, address: 'a:8300' } }, 2_100);
+    const effects = core.step({ ...at, leader: { term: 5, address: 'a:8300', lease: 7 } }, 2_100);
     assert.equal(kinds(effects).includes('fail'), false);
     assert.equal(find(core.step({ kind: 'deadline' }, core.deadline()), 'sync').run, 3);
   });
@@ -203,7 +220,7 @@ test('barrier: who comes while the question is on its way waits for the next', (
 test('link: silent for three seconds, it is given up and its endpoint with it', () => {
   const core = leading();
   for (let now = 500; now < 3_000; now += 500) {
-    core.step({ kind: 'keptAlive', lease: 7, ttlMs: 2_000, askedAt: now }, now);
+    core.step({ kind: 'keptAlive', lease: 7, askedAt: now }, now);
     core.step({ kind: 'deadline' }, now);
   }
   const effects = core.step({ kind: 'deadline' }, 3_000);

@@ -3,16 +3,16 @@
  *
  * Three things go on beside each other: the link (sync, then watch, again after every loss), the claim to lead (lease,
  * campaign, catching up, leading), and the writes. Safety never rests on time: whatever a leader writes, and whatever it
- * answers to a barrier, is decided by etcd comparing the leader key's create revision, which is the term. Leases only
- * decide how soon somebody else takes over.
+ * answers to a barrier, is decided by etcd comparing the leader key's revision, which is the term. Leases only decide how
+ * soon somebody else takes over.
  * Lives here: the decisions. Must not live here: promises, timers, gRPC, bytes.
  */
 import type { Entry } from '../wire/values.ts';
 import { lastOf } from '../wire/values.ts';
 import { Barriers } from './barriers.ts';
-import { Backoff, type CoreConfig, lifeAskMs, silenceMs } from './config.ts';
+import { Backoff, type CoreConfig, leaseAskMs, lifeAskMs, silenceMs } from './config.ts';
 import type { Effect, Event, Failure, Job, Seen } from './events.ts';
-import { Lease } from './lease.ts';
+import { hasRunOut, Lease, ttlFor } from './lease.ts';
 import { fail, Writes } from './writes.ts';
 
 type Link =
@@ -22,8 +22,14 @@ type Link =
 
 type Role =
   | { readonly kind: 'follower'; campaignAt: number }
-  | { readonly kind: 'granting' }
-  | { readonly kind: 'campaigning'; readonly lease: Lease; retryAt: number | undefined }
+  /** `over`: the term to be replaced; 0 when nobody leads. */
+  | { readonly kind: 'granting'; readonly over: number }
+  | {
+      readonly kind: 'campaigning';
+      readonly over: number;
+      readonly lease: Lease;
+      retryAt: number | undefined;
+    }
   /** The key is ours, but not everything before it is applied here. */
   | { readonly kind: 'elect'; readonly lease: Lease; readonly term: number; readonly headIndex: number }
   | { readonly kind: 'leader'; readonly lease: Lease; readonly term: number };
@@ -46,6 +52,8 @@ export class Core {
   #headRevision = 0;
   #leader: Seen | undefined;
   #leaderSeenAt = 0;
+  /** When to look at its lease. */
+  #leaseAskAt = 0;
   #lastTerm = 0;
   #told = '';
   #opened = false;
@@ -99,7 +107,9 @@ export class Core {
     if (this.#lease !== undefined)
       at.push(this.#lease.until, this.#lease.renewAt ?? Number.POSITIVE_INFINITY);
     if (this.#role.kind === 'follower' && this.#mayCampaign(Number.POSITIVE_INFINITY))
-      at.push(Math.max(this.#role.campaignAt, this.#standBackUntil));
+      at.push(
+        this.#leader === undefined ? Math.max(this.#role.campaignAt, this.#standBackUntil) : this.#leaseAskAt,
+      );
     if (this.#role.kind === 'campaigning') at.push(this.#role.retryAt ?? Number.POSITIVE_INFINITY);
     if (this.#role.kind === 'leader') at.push(this.#writes.inFlight?.retryAt ?? Number.POSITIVE_INFINITY);
     return Math.min(...at);
@@ -211,6 +221,8 @@ export class Core {
         return event.watch === this.#watch && this.#link.kind === 'watching'
           ? this.#linkLost(event.failure, now)
           : [];
+      case 'leaseSeen':
+        return this.#leaseSeen(event, now);
       case 'granted':
         return this.#granted(event);
       case 'grantFailed':
@@ -224,6 +236,7 @@ export class Core {
         return [...this.#stepDown(now), ...this.#heardLeader(event.leader, event.revision, now)];
       case 'campaignFailed':
         if (this.#role.kind !== 'campaigning' || this.#role.lease.id !== event.lease) return [];
+        if (event.failure.code === 'corrupt') return this.#halt(event.failure.detail, now);
         if (event.failure.code === 'gone') return this.#stepDown(now);
         this.#role.retryAt = this.#claimBackoff.after(now);
         return [];
@@ -345,12 +358,23 @@ export class Core {
   #mayCampaign(now: number): boolean {
     return (
       this.#link.kind === 'watching' &&
-      this.#leader === undefined &&
       this.#writes.inFlight === undefined &&
       this.#closing === 'no' &&
       now >= this.#standBackUntil &&
       this.#halted === undefined
     );
+  }
+
+  #claim(over: number): Effect {
+    this.#role = { kind: 'granting', over };
+    return { kind: 'grant', ttlMs: ttlFor(this.#config.leaseMs) };
+  }
+
+  /** The leader has not been heard of by etcd for a claim's time: whoever comes first takes its place. */
+  #leaseSeen(event: Extract<Event, { kind: 'leaseSeen' }>, now: number): readonly Effect[] {
+    if (this.#role.kind !== 'follower' || this.#leader?.lease !== event.lease) return [];
+    if (!this.#mayCampaign(now) || !hasRunOut(event, this.#config.leaseMs)) return [];
+    return [this.#claim(this.#leader.term)];
   }
 
   #heardLeader(leader: Seen | undefined, revision: number, now: number): readonly Effect[] {
@@ -367,9 +391,11 @@ export class Core {
 
   #granted(event: Extract<Event, { kind: 'granted' }>): readonly Effect[] {
     if (this.#role.kind !== 'granting') return [{ kind: 'revoke', lease: event.lease }];
-    const lease = new Lease({ id: event.lease, ttlMs: event.ttlMs, askedAt: event.askedAt });
-    this.#role = { kind: 'campaigning', lease, retryAt: undefined };
-    return [{ kind: 'campaign', lease: lease.id }];
+    const { lease: id, ttlMs, askedAt } = event;
+    const lease = new Lease({ id, claimMs: this.#config.leaseMs, ttlMs, askedAt });
+    const { over } = this.#role;
+    this.#role = { kind: 'campaigning', over, lease, retryAt: undefined };
+    return [{ kind: 'campaign', lease: id, over }];
   }
 
   #won(event: Extract<Event, { kind: 'won' }>, now: number): readonly Effect[] {
@@ -378,7 +404,7 @@ export class Core {
     this.#claimBackoff.reset();
     this.#role = { kind: 'elect', lease, term: event.term, headIndex: event.head.index };
     this.#headRevision = event.head.revision;
-    this.#leader = { term: event.term, address: this.#config.address };
+    this.#leader = { term: event.term, address: this.#config.address, lease: event.lease };
     this.#leaderSeenAt = Math.max(this.#leaderSeenAt, event.term);
     this.#lastTerm = Math.max(this.#lastTerm, event.term);
     if (event.head.index < this.#applied)
@@ -452,9 +478,13 @@ export class Core {
   /** Sends what may be sent now. */
   #pump(now: number): readonly Effect[] {
     const effects: Effect[] = [];
-    if (this.#role.kind === 'follower' && this.#mayCampaign(now) && now >= this.#role.campaignAt) {
-      this.#role = { kind: 'granting' };
-      effects.push({ kind: 'grant' });
+    if (
+      this.#role.kind === 'follower' &&
+      this.#leader === undefined &&
+      this.#mayCampaign(now) &&
+      now >= this.#role.campaignAt
+    ) {
+      effects.push(this.#claim(0));
     }
     if (this.#resigning.length > 0 && (this.#role.kind !== 'leader' || !this.#writes.awaited))
       effects.push(...this.#handOver(now));
@@ -567,6 +597,10 @@ export class Core {
     const effects: Effect[] = [...this.#writes.expire(now), ...this.#barriers.expire(now)];
     if (this.#link.kind === 'down' && now >= this.#link.retryAt) effects.push(...this.#sync());
     if (this.#link.kind === 'watching') effects.push(...this.#lifeOfLink(now));
+    if (this.#role.kind === 'follower' && this.#leader !== undefined && now >= this.#leaseAskAt) {
+      this.#leaseAskAt = now + leaseAskMs;
+      if (this.#mayCampaign(now)) effects.push({ kind: 'askLease', lease: this.#leader.lease });
+    }
     const lease = this.#lease;
     if (lease?.renewAt !== undefined && now >= lease.renewAt) {
       lease.renewAt = undefined;
@@ -574,7 +608,7 @@ export class Core {
     }
     if (this.#role.kind === 'campaigning' && this.#role.retryAt !== undefined && now >= this.#role.retryAt) {
       this.#role.retryAt = undefined;
-      effects.push({ kind: 'campaign', lease: this.#role.lease.id });
+      effects.push({ kind: 'campaign', lease: this.#role.lease.id, over: this.#role.over });
     }
     const { inFlight } = this.#writes;
     if (this.#role.kind === 'leader' && inFlight?.retryAt !== undefined && now >= inFlight.retryAt) {

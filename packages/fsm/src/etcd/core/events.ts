@@ -24,9 +24,10 @@ export type Job =
 
 /** The leader key as it stands in etcd. */
 export interface Seen {
-  /** Create revision of the key. */
+  /** Revision of the key's last change. */
   readonly term: number;
   readonly address: string;
+  readonly lease: number;
 }
 
 /** Why a call failed. `sure`: it had no effect and will have none. */
@@ -70,6 +71,13 @@ export type Event =
   | { readonly kind: 'heard'; readonly watch: number }
   | { readonly kind: 'leader'; readonly revision: number; readonly leader: Seen | undefined }
   | { readonly kind: 'watchLost'; readonly watch: number; readonly failure: Failure }
+  /** Answer to `askLease`. */
+  | {
+      readonly kind: 'leaseSeen';
+      readonly lease: number;
+      readonly leftMs: number;
+      readonly ttlMs: number;
+    }
   // answers to grant, campaign, keepAlive
   | {
       readonly kind: 'granted';
@@ -84,12 +92,16 @@ export type Event =
       readonly term: number;
       readonly head: { readonly index: number; readonly revision: number };
     }
-  | { readonly kind: 'lost'; readonly lease: number; readonly revision: number; readonly leader: Seen }
+  | {
+      readonly kind: 'lost';
+      readonly lease: number;
+      readonly revision: number;
+      readonly leader: Seen | undefined;
+    }
   | { readonly kind: 'campaignFailed'; readonly lease: number; readonly failure: Failure }
   | {
       readonly kind: 'keptAlive';
       readonly lease: number;
-      readonly ttlMs: number;
       readonly askedAt: number;
     }
   | { readonly kind: 'keepAliveFailed'; readonly lease: number; readonly failure: Failure }
@@ -110,8 +122,11 @@ export type Effect =
   | { readonly kind: 'watch'; readonly watch: number; readonly from: number }
   | { readonly kind: 'unwatch'; readonly suspect: boolean }
   | { readonly kind: 'askLife' }
-  | { readonly kind: 'grant' }
-  | { readonly kind: 'campaign'; readonly lease: number }
+  /** How long does the leader's lease still stand? */
+  | { readonly kind: 'askLease'; readonly lease: number }
+  | { readonly kind: 'grant'; readonly ttlMs: number }
+  /** Put our own key in the place of that of the term `over`; 0: where none stands. */
+  | { readonly kind: 'campaign'; readonly lease: number; readonly over: number }
   | { readonly kind: 'keepAlive'; readonly lease: number; readonly timeoutMs: number }
   | { readonly kind: 'revoke'; readonly lease: number }
   | {

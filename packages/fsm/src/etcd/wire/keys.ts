@@ -1,7 +1,7 @@
 /**
  * keys.ts: what stands where in etcd, below a prefix of our own.
  *
- *   <prefix>leader              who leads: JSON; its create revision is the term; bound to the leader's lease
+ *   <prefix>leader              who leads: JSON; the revision of its last change is the term; bound to the leader's lease
  *   <prefix>head                index of the last command and the id of the entry that holds it: JSON
  *   <prefix>log/<index>         an Entry (entry.ts) whose first command has this index
  *   <prefix>snapshot            which snapshot stands before the log: JSON
