@@ -23,21 +23,21 @@ test('abroad: a read whose connection breaks is asked again, of the next server,
 });
 
 test('abroad: a connection that breaks is told, once for each; an answer or a failed dial is none', async () => {
-  const w = world([{ lost: true }, { says: 'no leader' }, { refused: true }]);
+  const w = world([{ lost: true }, { says: 'no leader' }, { refused: true }, { refused: true }]);
   await expect(w.ask('dc2', 'Catalog.ListNodes', read, context)).rejects.toThrow('no leader');
   await expect(w.ask('dc2', 'Catalog.ListNodes', read, context)).rejects.toThrow('refuses connections');
   expect(w.lost).toEqual(['dc2']);
 });
 
 test('abroad: an error carries hop and attempts apart, and so do log and counters', async () => {
-  const w = world([{ refused: true }, { says: 'no leader' }]);
+  const w = world([{ refused: true }, { refused: true }, { says: 'no leader' }]);
   const error = await w.ask('dc2', 'Catalog.ListNodes', read, context).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(UnansweredError);
   const attempts = [{ gateway: '10.1.0.2:8443', code: 'connect_refused' }];
   expect(error).toMatchObject({ datacenter: 'dc2', hop: 'local_gateway', attempts });
   await expect(w.ask('dc2', 'Catalog.ListNodes', read, context)).rejects.toThrow('no leader');
   expect(w.observed).toEqual(['dc2: local_gateway', 'reached dc2']);
-  expect(w.logged.map(({ fields }) => fields)).toEqual([{ datacenter: 'dc2', hop: 'local_gateway' }]);
+  expect(w.logged.at(-1)?.fields).toEqual({ datacenter: 'dc2', hop: 'local_gateway' });
 });
 
 test('abroad: a write is never asked twice', async () => {
@@ -66,12 +66,19 @@ test('abroad: a connection that stood and went silent is an error that names the
   );
 });
 
-test('abroad: a dial that failed is an error that names the hop', async () => {
-  const w = world([{ refused: true }]);
+test('abroad: a dial that failed is an error that names the hop, once every server was tried', async () => {
+  const w = world([{ refused: true }, { refused: true }]);
   await expect(w.ask('dc2', 'Catalog.ListNodes', read, context)).rejects.toThrow(
     /\(local_gateway: dc2: our own gateway 10\.1\.0\.2:8443 refuses connections/,
   );
-  expect(w.asked).toHaveLength(1);
+  expect(w.asked.map(({ node }) => node)).toEqual(['a', 'b']);
+});
+
+test('abroad: what could not be sent to one server goes to the next, a write too; the dead one is not asked first again', async () => {
+  const w = world([{ refused: true }, { answer: true }, { answer: 'rows' }]);
+  expect(await w.ask('dc2', 'FederationState.Apply', write, context)).toBe(true);
+  expect(await w.ask('dc2', 'Catalog.ListNodes', read, context)).toBe('rows');
+  expect(w.asked.map(({ node }) => node)).toEqual(['a', 'b', 'b']);
 });
 
 // ---- fixtures ----
@@ -102,6 +109,7 @@ function world(outcomes: readonly Outcome[]) {
         tls: true,
         federationStates: true,
         build: '1.0.0',
+        alone: false,
       },
       true,
     );

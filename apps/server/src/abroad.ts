@@ -59,8 +59,8 @@ export class UnansweredError extends RpcApplicationError {
 
 /** A read that does not wait is answered within this, or not at all. */
 const answerMsMax = 10_000;
-/** How often a read whose connection broke under it is asked again, over a new one. */
-const readsAgainMax = 2;
+/** How often a question is asked again: a read whose connection broke, and anything that could not be sent to this server. */
+const againMax = 2;
 
 /**
  * How the pool treats a datacenter. A session abroad hangs on two gateways, and one that a network swallows without a word
@@ -76,6 +76,7 @@ export const abroadPool: {
 export function createAbroad(o: AbroadOptions): AskOptions['abroad'] {
   return async (datacenter, method, args, { signal }) => {
     const until = o.clock.now() + patienceMs(o, args);
+    const tried = new Set<string>();
     for (let again = 0; ; again++) {
       const route = o.router.route(datacenter);
       if (route.kind === 'unknown') throw new UnansweredError({ datacenter }, 'No path to datacenter');
@@ -100,8 +101,12 @@ export function createAbroad(o: AbroadOptions): AskOptions['abroad'] {
         o.router.failed(datacenter, server.name);
         if (lostItsConnection(error)) o.lost(datacenter);
         const what = `${method} to ${server.name}.${datacenter}`;
-        if (again < readsAgainMax && lostItsConnection(error) && isRead(args) && o.clock.now() < until) {
-          const text = `${what}: ${error.message}; asking again`;
+        tried.add(server.name);
+        const safe =
+          (lostItsConnection(error) && isRead(args)) ||
+          (wasNotSent(error) && otherThan(tried, o, datacenter));
+        if (again < againMax && safe && o.clock.now() < until) {
+          const text = `${what}: ${(error as Error).message}; asking again`;
           o.log({ level: 'debug', code: 'rpc_abroad_again', text });
           continue;
         }
@@ -123,6 +128,14 @@ export function createAbroad(o: AbroadOptions): AskOptions['abroad'] {
 /** The question may have arrived, so only one that changes nothing is asked twice. */
 const lostItsConnection = (error: unknown): error is RpcError =>
   error instanceof RpcError && error.code === 'session_lost';
+
+/** No connection to this server could be made. Another server of the datacenter may be there. */
+const wasNotSent = (error: unknown): boolean => error instanceof RpcError && error.code === 'dial';
+
+function otherThan(tried: ReadonlySet<string>, o: AbroadOptions, datacenter: string): boolean {
+  const route = o.router.route(datacenter);
+  return route.kind === 'server' && !tried.has(route.server.name);
+}
 
 /** Reads carry query options and writes do not; source: Consul agent/structs (QueryOptions, WriteRequest: IsRead). */
 const isRead = (args: Value): boolean => asArgs(args)['AllowStale'] !== undefined;

@@ -31,6 +31,12 @@ async function main(argv: readonly string[]): Promise<void> {
     .option('--bind <address>', 'bind_addr')
     .option('--client <address>', 'client_addr')
     .option('--http-port <port>', 'ports.http', Number)
+    .option('--bootstrap-expect <n>', 'bootstrap_expect', Number)
+    .option('--join <address...>', 'start_join; may be repeated')
+    .option('--retry-join <address...>', 'retry_join; may be repeated')
+    .option('--retry-interval <duration>', 'retry_interval')
+    .option('--retry-max <n>', 'retry_max', Number)
+    .option('--rejoin', 'rejoin_after_leave')
     .option('--primary-gateway <host:port...>', 'primary_gateways; may be repeated')
     .option('--log-level <level>', 'log_level')
     .action(async (flags: Record<string, unknown>) => {

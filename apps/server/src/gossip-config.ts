@@ -28,6 +28,7 @@ export function wanSerf(config: Config): Partial<SerfConfig> {
     leavePropagateDelayMs,
     reconnectTimeoutMs: config.reconnectTimeoutWanMs,
     nameConflictResolution: false,
+    rejoinAfterLeave: config.rejoinAfterLeave,
     snapshotPath: join(config.dataDir, 'serf', 'remote.snapshot'),
   };
 }
@@ -37,6 +38,7 @@ export function lanSerf(config: Config): Partial<SerfConfig> {
     leavePropagateDelayMs,
     reconnectTimeoutMs: config.reconnectTimeoutMs,
     nameConflictResolution: false,
+    rejoinAfterLeave: config.rejoinAfterLeave,
     snapshotPath: join(config.dataDir, 'serf', 'local.snapshot'),
   };
 }

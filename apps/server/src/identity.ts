@@ -4,7 +4,6 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TlsMaterial } from '@fed/alpn-mux';
-import { LogError } from '@fed/fsm';
 import { checkServerCertificate, expiry, readTls } from '@fed/pki';
 import { type Config, ConfigError } from './config/config.ts';
 
@@ -53,16 +52,6 @@ export function readIdentity(
   const problems = checkServerCertificate({ ...material, datacenter, node, domain, now: wallMs });
   if (problems.length > 0) throw new ConfigError(problems.map((p) => `cert_file ${certFile}: ${p.text}`));
   return { material, expiresAtMs: expiry(material.cert).notAfter };
-}
-
-/** A data folder that cannot be used, or is in use, is the operator's to mend; a damaged log too, with care. */
-export async function usingDataDir<T>(open: () => Promise<T>): Promise<T> {
-  try {
-    return await open();
-  } catch (error) {
-    if (error instanceof LogError) throw new ConfigError([`data_dir: ${error.message}`]);
-    throw error;
-  }
 }
 
 export function formatUuid(bytes: Uint8Array): string {

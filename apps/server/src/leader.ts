@@ -16,15 +16,8 @@ import type { Authority } from './connect-ca/authority.ts';
 import { openFollowRoots } from './connect-ca/follow-roots.ts';
 import { classifyFailure } from './failure-kind.ts';
 import { openReconciler } from './lan/reconciler.ts';
-import {
-  type Log,
-  tellAntiEntropy,
-  tellPruning,
-  tellReconciled,
-  tellRoots,
-  tellRound,
-  tellTerm,
-} from './log.ts';
+import { tellReconciled } from './lan/telling.ts';
+import { type Log, tellAntiEntropy, tellPruning, tellRoots, tellRound, tellTerm } from './log.ts';
 import { onRestored } from './on-restored.ts';
 import type { Router } from './router.ts';
 import type { Ask } from './rpc/ask.ts';

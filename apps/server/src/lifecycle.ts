@@ -1,6 +1,7 @@
 /**
  * lifecycle.ts: how a server says that it is up, is told to stop, says goodbye, and takes new certificates.
  */
+import type { LogEngine } from '@fed/fsm';
 import type { Serf } from '@fed/serf';
 import type { StopReason } from './commands/server-command.ts';
 import type { Config } from './config/config.ts';
@@ -37,14 +38,32 @@ export function stopped(signal: AbortSignal): Promise<StopReason> {
   });
 }
 
-/** A pool that cannot be told in time does not keep us from leaving the others. */
-export async function leaveIfAsked(reason: StopReason, pools: readonly Serf[], log: Log): Promise<void> {
+/**
+ * Says goodbye, if that was asked for. Whoever leads hands over first, so that the datacenter has a leader again while this
+ * server is still on its way out. A pool that cannot be told in time does not keep us from leaving the others.
+ */
+export async function leaveIfAsked(
+  reason: StopReason,
+  o: {
+    /** From here on nothing is answered that only a leader may answer. */
+    readonly leaving: AbortController;
+    readonly engine: Pick<LogEngine, 'resign'>;
+    readonly pools: readonly Serf[];
+    readonly log: Log;
+  },
+): Promise<void> {
   if (!reason.leave) return;
-  for (const pool of pools) {
+  o.leaving.abort(new Error('this server is leaving'));
+  try {
+    await o.engine.resign();
+  } catch (error) {
+    o.log.warn({ room: 'server', cause: (error as Error).message }, 'leadership could not be handed over');
+  }
+  for (const pool of o.pools) {
     try {
       await pool.leave();
     } catch (error) {
-      log.warn(
+      o.log.warn(
         { room: 'server', cause: (error as Error).message },
         `leaving as ${pool.name} was not heard by all`,
       );

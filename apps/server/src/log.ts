@@ -9,7 +9,6 @@ import type { DestinationStream, Logger } from 'pino';
 import { UnansweredError } from './abroad.ts';
 import type { RootsTurn } from './connect-ca/follow-roots.ts';
 import { HttpError } from './http/server.ts';
-import type { ReconcileEvent } from './lan/reconciler.ts';
 import { type LogLevel, sunkLogger } from './log-sink.ts';
 import type { HealthRound } from './router-health.ts';
 import type { TermEvent } from './terms.ts';
@@ -154,25 +153,6 @@ export function tellTerm(log: Log, event: TermEvent): void {
       { room, term, waitMs: event.waitMs, cause: (event.error as Error).message },
       'the duties of a leader could not be taken up; trying again',
     );
-}
-
-export function tellReconciled(log: Log, event: ReconcileEvent): void {
-  const room = 'catalog';
-  const { node } = event;
-  if (event.kind === 'written')
-    log.info({ room, node, status: event.status }, `${node} is ${event.status}; the catalog says so now`);
-  else
-    log.warn(
-      { room, node, waitMs: event.waitMs, cause: (event.error as Error).message },
-      `what gossip says of ${node} could not be written; trying again`,
-    );
-}
-
-export function tellOwnNode(log: Log, error: unknown, waitMs: number): void {
-  log.warn(
-    { room: 'catalog', waitMs, cause: (error as Error).message },
-    "this server's node could not be written into the catalog; trying again",
-  );
 }
 
 export function tellRoots(log: Log, turn: RootsTurn): void {

@@ -5,10 +5,9 @@
  * on a simulated network, with a disk in memory and many servers in one process.
  * Lives here: that list, and the real machine. Must not live here: decisions, time and chance (world.ts).
  */
-import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { type DialAlpnOptions, dialAlpn, dialServer, openFrontDoor } from '@fed/alpn-mux';
-import { embeddedLog, type OpenEngine } from '@fed/fsm';
+import type { OpenEngine } from '@fed/fsm';
 import type { DiscoveryOptions } from '@fed/gateway-locator';
 import { openUdpTcpTransport, type Transport } from '@fed/memberlist';
 import type { SerfConfig } from '@fed/serf';
@@ -18,7 +17,8 @@ import type { Config } from './config/config.ts';
 import { openListeners } from './http/listeners.ts';
 import { readIdentity } from './identity.ts';
 import { onHangup } from './lifecycle.ts';
-import { type Log, logEvents } from './log.ts';
+import type { Log } from './log.ts';
+import { logEngine } from './log-engine.ts';
 
 export interface Machine {
   /** Certificate and key, checked before they are used. Throws ConfigError. */
@@ -43,7 +43,7 @@ export interface Machine {
 
 export const systemMachine: Machine = {
   readIdentity,
-  openLog: (config, log) => embeddedLog({ dir: join(config.dataDir, 'log'), log: logEvents(log) }),
+  openLog: logEngine,
   remembering: (config) => config,
   openGossip: openUdpTcpTransport,
   dialAlpn,

@@ -27,13 +27,18 @@ import { ForeignConnections } from './foreign-connections.ts';
 import { openGatewayPlane } from './gateway-plane.ts';
 import { serverRoutes } from './http/routes.ts';
 import { createApi } from './http/server.ts';
-import { readNodeId, usingDataDir } from './identity.ts';
+import { readNodeId } from './identity.ts';
+import { watchForTwins } from './lan/admission.ts';
+import { openFlood } from './lan/flood.ts';
+import { openLanJoin } from './lan/join.ts';
 import { openOwnNode } from './lan/own-node.ts';
 import { LanServers } from './lan/servers.ts';
+import { tellAlone, tellJoin, tellNotFlooded, tellOwnNode, tellTwins } from './lan/telling.ts';
 import { openLeaderDuties } from './leader.ts';
 import { leaveIfAsked, stopped, tellUp } from './lifecycle.ts';
 import { openLocatorNews } from './locator-news.ts';
-import { failedRequests, type Log, roomLog, tellHealth, tellOwnNode } from './log.ts';
+import { failedRequests, type Log, roomLog, tellHealth } from './log.ts';
+import { usingLog } from './log-engine.ts';
 import { watchLog } from './log-sink.ts';
 import { openLanPool, openWanPool, openWanSockets } from './pools.ts';
 import { openProbing } from './probing.ts';
@@ -94,7 +99,7 @@ export async function runServer(
 
   // What we know: the log on disk, and the state it adds up to.
   const engine = machine.openLog(config, log);
-  await using fsm = await usingDataDir(() => openFsm({ engine, clock, rng }));
+  await using fsm = await usingLog(() => openFsm({ engine, clock, rng }));
 
   // Which way out: the locator hears news and asks nobody. How to get there: the dialer, which tells it what it learned.
   const locator = createLocator({ datacenter, primary, clock, rng });
@@ -135,7 +140,7 @@ export async function runServer(
     dial: dialRpc({ config, tls, abroad: abroadDialer, dialServer: machine.dialServer }),
     ...abroadPool,
   });
-  const servers = new LanServers();
+  const servers = new LanServers(wallMs);
   const leaving = new AbortController();
   const callers = new Callers({
     datacenter,
@@ -221,8 +226,22 @@ export async function runServer(
     world,
     nodeId: self.ID,
     onEvent: (event) => servers.follow(event),
+    foundAlone: (name, why) => tellAlone(log, name, why),
     log: room('serf.lan'),
   });
+  await using _flood = openFlood({
+    datacenter,
+    lan: lanPool,
+    wan: wanPool,
+    failed: (name, error) => tellNotFlooded(log, name, error),
+    clock,
+  });
+  using _twins = wanPool.events(
+    watchForTwins(
+      () => wanPool.members(),
+      (of, names) => tellTwins(log, of, names),
+    ),
+  );
 
   // One port for all who come.
   const visited = (peer: Parameters<Observed['visited']>[0]): void => observed.visited(peer);
@@ -313,6 +332,7 @@ export async function runServer(
     config,
     fsm,
     router,
+    servers,
     locator,
     pool,
     door,
@@ -346,11 +366,20 @@ export async function runServer(
   });
   await using http = await machine.openHttp({ config, identity: tls, serve: api });
   using _hangup = machine.onHangup(reload, log);
+  await using _join = await openLanJoin({
+    pool: lanPool,
+    join: config.lan,
+    own: { hosts: [config.advertiseHost, config.bindHost], port: config.lanPort },
+    onEvent: (event) => tellJoin(log, event),
+    exhausted: (error) => stop.request({ leave: false, why: error.message, failed: error }),
+    clock,
+  });
 
   tellUp(log, machine, { config, http: http.urls, grpc: gateways.ports, server: door.front.address });
   up({ rooms, ask, agent });
 
   const reason = await stopped(stop.signal);
   log.info({ room: 'server', ...reason }, 'stopping');
-  await leaveIfAsked(reason, [wanPool, lanPool], log);
+  await leaveIfAsked(reason, { leaving, engine: fsm.engine, pools: [wanPool, lanPool], log });
+  if (reason.failed !== undefined) throw reason.failed;
 }

@@ -5,16 +5,17 @@
  */
 import { wanName } from '@fed/alpn-mux';
 import type { Transport } from '@fed/memberlist';
-import { openSerf, type Serf, type SerfEvent } from '@fed/serf';
+import { openSerf, type Serf, type SerfEvent, type SerfMember } from '@fed/serf';
 import type { WanfedTransport } from '@fed/wanfed-transport';
 import { binding } from './binding.ts';
 import type { Config } from './config/config.ts';
 import { lanGossip, lanSerf, ring, wanGossip, wanSerf } from './gossip-config.ts';
+import { type AdmissionOptions, lanAdmission } from './lan/admission.ts';
 import type { RoomEvent } from './log.ts';
 import type { Machine } from './machine.ts';
 import { serverTags } from './tags.ts';
 import { buildTag } from './version.ts';
-import { refuseOtherDatacenters, refuseStrangers } from './wan-members.ts';
+import { refuseStrangers } from './wan-members.ts';
 import type { World } from './world.ts';
 
 export interface PoolOptions {
@@ -56,25 +57,30 @@ export function openWanPool(o: PoolOptions & { readonly transport: WanfedTranspo
   });
 }
 
-export async function openLanPool(o: PoolOptions): Promise<Serf> {
-  const { config, onEvent, log } = o;
+export async function openLanPool(
+  o: PoolOptions & { readonly foundAlone: AdmissionOptions['foundAlone'] },
+): Promise<Serf> {
+  const { config, nodeId, foundAlone, onEvent, log } = o;
   const { clock, rng, randomBytes, machine } = o.world;
   const bind = { host: config.bindHost, port: config.lanPort };
   const transport = await openSockets(machine, 'ports.serf_lan', bind, config.advertiseHost);
-  return openSerf({
+  let pool: Serf | undefined;
+  const members = (): readonly SerfMember[] => pool?.members() ?? [];
+  pool = await openSerf({
     name: config.nodeName,
     tags: serverTags({ ...ownTags(o), wanJoinPort: config.wanPort }),
     transport,
     keyring: ring(config),
     memberlist: lanGossip(config),
     config: machine.remembering(lanSerf(config)),
-    refuseMember: refuseOtherDatacenters(config.datacenter),
+    refuseMember: lanAdmission({ config, nodeId, members, foundAlone }),
     ...(onEvent === undefined ? {} : { onEvent }),
     clock,
     rng,
     randomBytes,
     log,
   });
+  return pool;
 }
 
 function openSockets(
@@ -86,7 +92,8 @@ function openSockets(
   return binding(key, bind, () => machine.openGossip({ ...bind, advertise: { host: advertiseHost } }));
 }
 
-function ownTags(o: PoolOptions): Parameters<typeof serverTags>[0] {
-  const { datacenter, serverPort, acl } = o.config;
-  return { datacenter, nodeId: o.nodeId, serverPort, build: buildTag, tls: true, acls: acl.enabled };
+function ownTags({ config, nodeId }: PoolOptions): Parameters<typeof serverTags>[0] {
+  const { datacenter, serverPort, acl, engine, bootstrapExpect } = config;
+  const shared = engine.type === 'embedded' ? {} : { shared: { servers: bootstrapExpect } };
+  return { datacenter, nodeId, serverPort, build: buildTag, tls: true, acls: acl.enabled, ...shared };
 }

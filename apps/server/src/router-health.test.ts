@@ -30,6 +30,7 @@ const member = (name: string, datacenter: string): ServerMember => ({
   tls: true,
   federationStates: true,
   build: '1.0.0',
+  alone: false,
 });
 
 function setUp(o: { answers: (name: string) => boolean; below?: (n: number) => number }) {

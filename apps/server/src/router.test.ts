@@ -14,6 +14,7 @@ function server(name: string, datacenter: string): ServerMember {
     tls: true,
     federationStates: true,
     build: '1.0.0',
+    alone: false,
   };
 }
 

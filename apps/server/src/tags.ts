@@ -5,6 +5,9 @@
  * and poisons joins of third parties through it. Source: Consul agent/metadata/server.go, agent/consul/server_serf.go.
  */
 
+/** Ours: the server's log is in an etcd cluster. Peers that are not ours ignore it. */
+export const sharedLogTag = 'fed_shared';
+
 /** A member that is a server, with what its tags say. */
 export interface ServerMember {
   readonly name: string; // short: without the datacenter
@@ -16,6 +19,8 @@ export interface ServerMember {
   readonly tls: boolean;
   readonly federationStates: boolean;
   readonly build: string;
+  /** It keeps the log of its datacenter for itself: a second such server there would be a datacenter of its own. */
+  readonly alone: boolean;
 }
 
 export interface OwnTags {
@@ -26,6 +31,8 @@ export interface OwnTags {
   readonly tls: boolean;
   /** Whether access control is on. */
   readonly acls: boolean;
+  /** Whether its log is shared with other servers, and by how many, if the operator said so. */
+  readonly shared?: { readonly servers: number };
   /** On the LAN pool: where the same server listens for the WAN pool. */
   readonly wanJoinPort?: number;
 }
@@ -33,9 +40,11 @@ export interface OwnTags {
 export function serverTags(own: OwnTags): Record<string, string> {
   return {
     acls: own.acls ? '1' : '0',
-    bootstrap: '1',
+    ...(own.shared === undefined ? { bootstrap: '1' } : {}),
     build: own.build,
     dc: own.datacenter,
+    ...(own.shared === undefined ? {} : { [sharedLogTag]: '1' }),
+    ...((own.shared?.servers ?? 1) > 1 ? { expect: String(own.shared?.servers) } : {}),
     ft_fs: '1',
     ft_si: '1',
     id: own.nodeId,
@@ -80,5 +89,6 @@ export function readServer(member: {
     tls: tags['use_tls'] !== undefined,
     federationStates: tags['ft_fs'] === '1',
     build: tags['build'] as string,
+    alone: tags['bootstrap'] !== undefined,
   };
 }

@@ -12,8 +12,10 @@ import type { Config } from './config/config.ts';
 import type { EventBook } from './events/event-book.ts';
 import type { GatewayPlane } from './gateway-plane.ts';
 import { memberJson } from './http/agent.ts';
+import type { LanServers } from './lan/servers.ts';
 import type { Reach } from './reach.ts';
 import type { Router } from './router.ts';
+import { lastContact, leaderAddress } from './rpc/status.ts';
 import type { ServerDoor } from './server-door.ts';
 import { federationView } from './status/federation-view.ts';
 import type { Labels, Metric } from './status/metrics.ts';
@@ -27,6 +29,7 @@ export interface Rooms {
   readonly self: NodeRow;
   readonly fsm: Fsm;
   readonly router: Router;
+  readonly servers: LanServers;
   readonly locator: Locator;
   readonly pool: RpcPool;
   readonly door: ServerDoor;
@@ -86,13 +89,17 @@ function statsView(r: Rooms): Record<string, Record<string, string>> {
     build: { version },
     consul: {
       acl: r.config.acl.enabled ? 'enabled' : 'disabled',
-      bootstrap: 'true',
+      bootstrap: String(r.config.engine.type === 'embedded'),
       known_datacenters: String(r.router.datacenters().length),
       leader: String(leadership.leader),
-      leader_addr: r.serverAddress,
+      leader_addr: leaderAddress({ address: r.serverAddress, fsm: r.fsm }),
       server: 'true',
     },
     log: {
+      engine: r.config.engine.type,
+      state: leadership.leader ? 'Leader' : 'Follower',
+      last_contact: lastContact(r.fsm.engine.lastContactMs()),
+      num_peers: String(Math.max(0, r.servers.all().length - 1)),
       applied_index: String(r.fsm.stats().appliedIndex),
       last_index: String(engine.lastIndex),
       snapshot_index: String(engine.snapshotIndex),

@@ -22,12 +22,6 @@ export function refuseStrangers(candidate: Candidate): string | undefined {
   return typeof server === 'string' ? `Member '${candidate.name}' is not a server: ${server}` : undefined;
 }
 
-/** The LAN pool is for one datacenter. */
-export function refuseOtherDatacenters(datacenter: string): (candidate: Candidate) => string | undefined {
-  return ({ name, tags }) =>
-    tags['dc'] === datacenter ? undefined : `Member '${name}' part of wrong datacenter '${tags['dc'] ?? ''}'`;
-}
-
 /** Keeps the router's lists as the pool sees the world, and closes connections to who is gone. */
 export function followMembers(event: SerfEvent, router: Router, pool: Pick<RpcPool, 'drop'>): void {
   if (event.kind === 'user' || event.kind === 'query') return;

@@ -233,14 +233,23 @@ export function addClientCommands(program: Command, print: (text: string) => voi
         }),
       ),
     );
-  withServer(program.command('join <address>').description('join another member by address'))
+  withServer(program.command('join <address...>').description('join other servers of this datacenter'))
     .option('--wan', 'join the WAN pool')
     .action(
-      asking((client, flags, [address]) =>
-        client.put(`/v1/agent/join/${encodeURIComponent(address as string)}`, {
-          wan: flags['wan'] === true ? '1' : undefined,
-        }),
-      ),
+      asking(async (client, flags, addresses) => {
+        let joined = 0;
+        for (const address of addresses)
+          try {
+            await client.put(`/v1/agent/join/${encodeURIComponent(address)}`, {
+              wan: flags['wan'] === true ? '1' : undefined,
+            });
+            joined++;
+          } catch (error) {
+            process.stderr.write(`Error joining address '${address}': ${(error as Error).message}\n`);
+          }
+        if (joined === 0) throw new Error('Failed to join any nodes.');
+        print(`Successfully joined cluster by contacting ${joined} nodes.`);
+      }),
     );
   withServer(program.command('reload').description('make the server read its certificates again')).action(
     asking(async (client) => {

@@ -13,6 +13,8 @@ import { systemWorld } from '../world.ts';
 export interface StopReason {
   readonly leave: boolean;
   readonly why: string;
+  /** It stops because something failed: said, and the exit code tells. */
+  readonly failed?: Error;
 }
 
 export async function serverCommand(flags: Readonly<Record<string, unknown>>): Promise<number> {
@@ -73,6 +75,12 @@ function flagConfig(flags: Readonly<Record<string, unknown>>): FileConfig {
     bind_addr: flags['bind'],
     client_addr: flags['client'],
     ...(flags['httpPort'] === undefined ? {} : { ports: { http: flags['httpPort'] } }),
+    bootstrap_expect: flags['bootstrapExpect'],
+    start_join: flags['join'],
+    retry_join: flags['retryJoin'],
+    retry_interval: flags['retryInterval'],
+    retry_max: flags['retryMax'],
+    rejoin_after_leave: flags['rejoin'],
     primary_gateways: flags['primaryGateway'],
     log_level: flags['logLevel'],
   };

@@ -18,6 +18,8 @@ const good = {
   connect: { enabled: true, enable_mesh_gateway_wan_federation: true },
 };
 
+const etcd = { type: 'etcd', endpoints: ['https://10.0.0.1:2379', '10.0.0.2:2379'] };
+
 function resolve(over: Record<string, unknown> = {}): ReturnType<typeof resolveConfig> {
   const problems: string[] = [];
   const parsed = parseDocument('f.json', { ...good, ...over }, problems);
@@ -41,6 +43,28 @@ test('config: a secondary with gateways is complete, and the defaults are the or
     connsPerClientMax: 100,
     queryTimeDefaultMs: 300_000,
   });
+});
+
+test('config: several servers share an etcd cluster and find each other', () => {
+  const { config, warnings } = resolve({
+    bootstrap_expect: 3,
+    engine: { ...etcd, user: 'fed', password: 'secret', lease: '3s' },
+    retry_join: ['10.0.0.1', '10.0.0.2:9301'],
+    retry_interval: '5s',
+    retry_max: 4,
+  });
+  expect(warnings).toEqual([]);
+  expect(config).toMatchObject({
+    bootstrapExpect: 3,
+    engine: { type: 'etcd', endpoints: etcd.endpoints, prefix: '/fed/dc2/', user: 'fed', leaseMs: 3000 },
+    lan: { startJoin: [], retryJoin: ['10.0.0.1', '10.0.0.2:9301'], retryIntervalMs: 5000, retryMax: 4 },
+  });
+});
+
+test('config: joining has little sense for a server that is its whole datacenter', () => {
+  expect(resolve({ retry_join: ['10.0.0.1'] }).warnings).toEqual([
+    expect.stringMatching(/start_join and retry_join find no second server while the engine is embedded/),
+  ]);
 });
 
 describe('config: what is known to break is refused, naming the key', () => {
@@ -108,7 +132,45 @@ describe('config: what is known to break is refused, naming the key', () => {
     ],
     ['a gossip key of the wrong size', { encrypt: 'AAAA' }, /encrypt holds 3 bytes/],
     ['a gossip key that is not base64', { encrypt: '***' }, /encrypt is not base64/],
-    ['several servers on the embedded engine', { bootstrap_expect: 3 }, /bootstrap_expect above 1/],
+    [
+      'several servers on the embedded engine',
+      { bootstrap_expect: 3 },
+      /bootstrap_expect is 3, but the embedded engine .* give all servers of the datacenter one etcd cluster/,
+    ],
+    ['an unknown engine', { engine: { type: 'raft' } }, /f\.json: 'engine\.type'/],
+    ['etcd without members', { engine: { type: 'etcd', endpoints: [] } }, /engine\.endpoints is empty/],
+    [
+      'an etcd endpoint that is none',
+      { engine: { type: 'etcd', endpoints: ['http://10.0.0.1'] } },
+      /'http:\/\/10\.0\.0\.1' is not of the form http\(s\):\/\/host:port/,
+    ],
+    [
+      'a prefix without an end',
+      { engine: { ...etcd, prefix: '/fed' } },
+      /engine\.prefix '\/fed' must end in/,
+    ],
+    [
+      'half a certificate for etcd',
+      { engine: { ...etcd, cert_file: 'c.pem' } },
+      /engine\.cert_file and engine\.key_file/,
+    ],
+    [
+      'a user of etcd without password',
+      { engine: { ...etcd, user: 'fed' } },
+      /engine\.user and engine\.password/,
+    ],
+    ['a lease too short', { engine: { ...etcd, lease: '100ms' } }, /engine\.lease must be at least 1s/],
+    [
+      'a misspelt key of the engine',
+      { engine: { ...etcd, endpoint: 'x' } },
+      /invalid config key 'engine\.endpoint'/,
+    ],
+    [
+      'finding servers through a cloud',
+      { retry_join: ['provider=aws'] },
+      /retry_join: 'provider=aws': finding servers/,
+    ],
+    ['a retry too fast', { retry_interval: '10ms' }, /retry_interval must be at least 1s/],
     ['no data_dir', { data_dir: undefined }, /data_dir is missing/],
   ];
   for (const [what, over, message] of refusals)

@@ -7,6 +7,7 @@ import { hostname } from 'node:os';
 import { parseEntry } from '@fed/gateway-locator';
 import { type AclConfig, resolveAcl } from './acl.ts';
 import type { FileConfig } from './schema.ts';
+import { type EngineConfig, type LanJoinConfig, resolveEngine, resolveLanJoin } from './servers.ts';
 
 export interface Config {
   readonly datacenter: string;
@@ -15,6 +16,12 @@ export interface Config {
   readonly nodeId: string | undefined;
   readonly nodeMeta: Readonly<Record<string, string>>;
   readonly dataDir: string;
+  readonly engine: EngineConfig;
+  /** How many servers the operator means to run; 1 unless said otherwise. */
+  readonly bootstrapExpect: number;
+  readonly lan: LanJoinConfig;
+  /** Whether this server goes back into its pools by itself after it left them. */
+  readonly rejoinAfterLeave: boolean;
   readonly domain: string;
   readonly bindHost: string;
   /** What peers of the same datacenter are told to dial. */
@@ -107,10 +114,8 @@ export function resolveConfig(file: FileConfig): {
     problems.push('server = false: this program is the server; a client agent is not part of it');
   if (file.data_dir === undefined)
     problems.push('data_dir is missing; name a folder this server may write to');
-  if ((file.bootstrap_expect ?? 1) > 1)
-    problems.push(
-      'bootstrap_expect above 1 needs an engine that several servers share; the embedded engine is one server',
-    );
+  const engine = resolveEngine(file, datacenter, { problems, warnings });
+  const lan = resolveLanJoin(file, { problems, warnings });
 
   if (file.connect?.enable_mesh_gateway_wan_federation !== true)
     problems.push(
@@ -178,6 +183,10 @@ export function resolveConfig(file: FileConfig): {
       nodeId: file.node_id,
       nodeMeta: file.node_meta ?? {},
       dataDir: file.data_dir as string,
+      engine,
+      bootstrapExpect: Math.max(1, file.bootstrap_expect ?? 1),
+      lan,
+      rejoinAfterLeave: file.rejoin_after_leave ?? false,
       domain: (file.domain ?? 'consul').replace(/\.$/, ''),
       bindHost,
       advertiseHost,

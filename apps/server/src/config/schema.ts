@@ -68,6 +68,24 @@ const acl = z.strictObject({
     .optional(),
 });
 
+/** Ours: where the log of the datacenter is kept. */
+const engine = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('embedded') }),
+  z.strictObject({
+    type: z.literal('etcd'),
+    endpoints: z.array(text),
+    prefix: text.optional(),
+    ca_file: text.optional(),
+    cert_file: text.optional(),
+    key_file: text.optional(),
+    server_name: text.optional(),
+    user: text.optional(),
+    password: text.optional(),
+    lease: duration.optional(),
+    compact_history: flag.optional(),
+  }),
+]);
+
 export const fileSchema = z.strictObject({
   acl: acl.optional(),
   advertise_addr: text.optional(),
@@ -94,7 +112,7 @@ export const fileSchema = z.strictObject({
   default_query_time: duration.optional(),
   domain: text.optional(),
   encrypt: text.optional(),
-  engine: z.strictObject({ type: z.literal('embedded') }).optional(),
+  engine: engine.optional(),
   gossip_lan: gossip.optional(),
   gossip_wan: gossip.optional(),
   key_file: text.optional(),
@@ -129,9 +147,14 @@ export const fileSchema = z.strictObject({
   primary_gateways_interval: duration.optional(),
   reconnect_timeout: duration.optional(),
   reconnect_timeout_wan: duration.optional(),
+  rejoin_after_leave: flag.optional(),
+  retry_interval: duration.optional(),
   retry_interval_wan: duration.optional(),
+  retry_join: z.array(text).optional(),
+  retry_max: z.int().min(0).optional(),
   retry_join_wan: z.array(text).optional(),
   server: flag.optional(),
+  start_join: z.array(text).optional(),
   start_join_wan: z.array(text).optional(),
   telemetry: z.strictObject({ metrics_prefix: text.regex(/^[a-zA-Z_][\w.]*$/).optional() }).optional(),
   tls: z.strictObject({ grpc: z.strictObject({ verify_incoming: flag.optional() }).optional() }).optional(),

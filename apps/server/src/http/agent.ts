@@ -30,6 +30,8 @@ export interface AgentRoutesOptions {
   readonly federation: () => unknown;
   /** Every connection that came from a server of another datacenter, with the port it came from. */
   readonly foreignConnections: () => unknown;
+  /** Throws when nobody there can be joined. */
+  readonly join: (target: string) => Promise<unknown>;
   readonly leave: () => void;
   readonly forceLeave: (
     name: string,
@@ -78,11 +80,12 @@ export function agentRoutes(o: AgentRoutesOptions): readonly HttpRoute[] {
         };
       return { json: metricsJson(metrics, { prefix: o.metricsPrefix, wallMs: o.wallMs() }) };
     }),
-    ...putOrGet('/v1/agent/join/*', (request) => {
+    ...putOrGet('/v1/agent/join/*', async (request) => {
       mayWrite(request);
       if (truthy(request, 'wan'))
         throw new HttpError(500, 'WAN join is disabled when wan federation via mesh gateways is enabled');
-      throw new HttpError(500, 'joining by address is not offered: one server stands for its datacenter');
+      await o.join(rest(request));
+      return { text: '' };
     }),
     put('/v1/agent/leave', (request) => {
       mayWrite(request);

@@ -1,22 +1,18 @@
 /**
  * operator.ts: what an operator asks about the servers of this datacenter: who is one, who leads, how they fare.
  *
- * One server stands for its datacenter and its log has one copy, so these have one entry, in the shape tools expect.
+ * Every server that gossip knows has an entry, in the shape tools expect. There is no consensus among them: with the
+ * embedded engine there is one, and with etcd any of them may lead as long as etcd stands.
  * Source: Consul agent/operator_endpoint.go; structs.RaftServer, autopilot.OperatorHealthReply.
  */
 import { needOperator } from '../acl/access.ts';
+import type { ServerHealth } from '../lan/health.ts';
 import { get } from './parameters.ts';
 import { HttpError, type HttpRequest, type HttpRoute } from './server.ts';
 
 export interface OperatorOptions {
   readonly datacenter: string;
-  readonly nodeName: string;
-  readonly nodeId: string;
-  readonly address: string;
-  readonly version: string;
-  readonly log: () => { readonly lastIndex: number; readonly term: number; readonly leader: boolean };
-  /** When this server began to answer, as Go prints times. */
-  readonly since: string;
+  readonly health: () => Promise<readonly ServerHealth[]>;
 }
 
 export function operatorRoutes(o: OperatorOptions): readonly HttpRoute[] {
@@ -28,46 +24,50 @@ export function operatorRoutes(o: OperatorOptions): readonly HttpRoute[] {
       throw new HttpError(500, `only ${o.datacenter} is answered for here: ask a server of ${asked}`);
   };
   return [
-    get('/v1/operator/raft/configuration', (request) => {
+    get('/v1/operator/raft/configuration', async (request) => {
       here(request);
-      const { leader, lastIndex } = o.log();
+      const servers = await o.health();
       return {
         json: {
-          Servers: [
-            {
-              ID: o.nodeId,
-              Node: o.nodeName,
-              Address: o.address,
-              Leader: leader,
-              ProtocolVersion: '3',
-              Voter: true,
-              LastIndex: lastIndex,
-            },
-          ],
+          Servers: servers.map(({ server, leader, lastIndex }) => ({
+            ID: server.id,
+            Node: server.name,
+            Address: server.address,
+            Leader: leader,
+            ProtocolVersion: '3',
+            Voter: true,
+            LastIndex: lastIndex,
+          })),
           Index: 0,
         },
       };
     }),
-    get('/v1/operator/autopilot/health', (request) => {
+    get('/v1/operator/autopilot/health', async (request) => {
       here(request);
-      const { leader, lastIndex, term } = o.log();
-      const server = {
-        ID: o.nodeId,
-        Name: o.nodeName,
-        Address: o.address,
-        SerfStatus: 'alive',
-        Version: o.version,
-        Leader: leader,
-        LastContact: '0s',
-        LastTerm: term,
-        LastIndex: lastIndex,
-        Healthy: leader,
-        Voter: true,
-        StableSince: o.since,
-      };
+      const servers = await o.health();
+      const healthy = servers.filter((each) => each.healthy).length;
+      const all = healthy === servers.length && servers.some(({ leader }) => leader);
       return {
-        status: leader ? 200 : 429,
-        json: { Healthy: leader, FailureTolerance: 0, Servers: [server] },
+        status: all ? 200 : 429,
+        json: {
+          Healthy: all,
+          // As long as their etcd stands, one server is enough.
+          FailureTolerance: Math.max(0, healthy - 1),
+          Servers: servers.map(({ server, ...each }) => ({
+            ID: server.id,
+            Name: server.name,
+            Address: server.address,
+            SerfStatus: server.status,
+            Version: server.build.split(':')[0],
+            Leader: each.leader,
+            LastContact: each.lastContact === '0' ? '0s' : each.lastContact,
+            LastTerm: each.lastTerm,
+            LastIndex: each.lastIndex,
+            Healthy: each.healthy,
+            Voter: true,
+            StableSince: new Date(server.sinceMs).toISOString(),
+          })),
+        },
       };
     }),
   ];

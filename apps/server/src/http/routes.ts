@@ -5,10 +5,11 @@
  */
 import type { Agent } from '../agent/agent.ts';
 import type { ForeignConnections } from '../foreign-connections.ts';
+import { serverHealth, statsMsMax } from '../lan/health.ts';
 import type { Ask } from '../rpc/ask.ts';
+import { leaderAddress } from '../rpc/status.ts';
 import { takePlace } from '../snapshot/take-place.ts';
 import { federationView } from '../status/federation-view.ts';
-import { version } from '../version.ts';
 import { metricsView, type Rooms, selfView } from '../views.ts';
 import { forceLeave } from '../wan-members.ts';
 import { agentRoutes } from './agent.ts';
@@ -36,7 +37,7 @@ export interface RoutesOptions {
 
 export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {
   const { rooms, ask, agent, foreign } = o;
-  const { config, fsm, self, serverAddress, wallMs, wan, lan } = rooms;
+  const { config, fsm, self, serverAddress, wallMs, wan, lan, servers, pool } = rooms;
   const { datacenter, nodeName } = config;
   return [
     ...readRoutes({ datacenter, nodeName, ask }),
@@ -44,12 +45,15 @@ export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {
     ...meshRoutes({ datacenter, nodeName, ask }),
     ...operatorRoutes({
       datacenter,
-      nodeName,
-      nodeId: self.ID,
-      address: serverAddress,
-      version,
-      since: new Date(wallMs()).toISOString(),
-      log: () => ({ ...fsm.engine.leadership(), ...fsm.engine.stats() }),
+      health: () =>
+        serverHealth({
+          servers,
+          leaderAddress: () => leaderAddress({ address: serverAddress, fsm }) || undefined,
+          stats: (target) =>
+            target.node === nodeName
+              ? ask('Status.RaftStats', {}, { signal: new AbortController().signal })
+              : pool.call(target, 'Status.RaftStats', {}, { timeoutMs: statsMsMax }),
+        }),
     }),
     ...snapshotRoutes({
       datacenter,
@@ -65,6 +69,7 @@ export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {
       datacenter,
       nodeName,
       agent,
+      join: (target) => lan.join([target], { ignoreOld: true }),
       members: (wanToo) => (wanToo ? wan : lan).members(),
       self: () => selfView(rooms),
       metrics: () => metricsView(rooms),

@@ -11,22 +11,32 @@ export interface LanServer extends ServerMember {
   readonly status: SerfMember['status'];
   /** `host:port` it answers RPC at; also what the log engine calls it. */
   readonly address: string;
+  /** Since when its status is what it is, as this server saw it, in Unix milliseconds. */
+  readonly sinceMs: number;
 }
 
 export class LanServers {
   readonly #byName = new Map<string, LanServer>();
   readonly #byAddress = new Map<string, LanServer>();
+  readonly #wallMs: () => number;
+
+  constructor(wallMs: () => number) {
+    this.#wallMs = wallMs;
+  }
 
   /** Hears every event of the pool. */
   follow(event: SerfEvent): void {
     if (event.kind === 'user' || event.kind === 'query') return;
     const gone = event.kind === 'member-leave' || event.kind === 'member-reap';
     for (const member of event.members) {
+      const before = this.#byName.get(member.name);
       this.#forget(member.name);
       const server = readServer(member);
       if (gone || typeof server === 'string') continue;
       const address = `${server.host}:${server.port}`;
-      const row = { ...server, name: member.name, status: member.status, address };
+      const { name, status } = member;
+      const sinceMs = before?.status === status ? before.sinceMs : this.#wallMs();
+      const row = { ...server, name, status, address, sinceMs };
       this.#byName.set(member.name, row);
       this.#byAddress.set(address, row);
     }

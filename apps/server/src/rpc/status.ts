@@ -33,7 +33,7 @@ export function lastContact(ms: number | undefined): string {
 }
 
 /** Empty while nobody leads. */
-function leaderAddress(o: { readonly address: string; readonly fsm: Pick<Fsm, 'engine'> }): string {
+export function leaderAddress(o: { readonly address: string; readonly fsm: Pick<Fsm, 'engine'> }): string {
   const now = o.fsm.engine.leadership();
   return now.leader ? o.address : (now.leaderAddress ?? '');
 }
