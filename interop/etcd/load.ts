@@ -51,6 +51,17 @@ export class Load implements AsyncDisposable {
       await new Promise<void>((resolve) => this.#waiting.add(resolve));
   }
 
+  longestPauseMs(since: number): number {
+    let last = since;
+    let longest = 0;
+    for (const { atMs } of this.#acknowledgedAt) {
+      if (atMs <= since) continue;
+      longest = Math.max(longest, atMs - last);
+      last = atMs;
+    }
+    return longest;
+  }
+
   /** Ends the clients and waits for what can still be answered. */
   async history(): Promise<readonly Operation[]> {
     this.#stopped = true;

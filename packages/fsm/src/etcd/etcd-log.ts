@@ -22,8 +22,6 @@ import { failureOf, leaderOf, readEntry, readState } from './sync.ts';
 import { Keys } from './wire/keys.ts';
 import { decodeHead, encodeEntry, encodeJson, lastOf } from './wire/values.ts';
 
-/** How long one attempt may take, in ms: longer than etcd's own fsync on a busy disk, short beside a write's patience. */
-const attemptMs = 1_500;
 /** How long a piece of a snapshot may take, in ms: nobody waits for it. */
 const chunkMs = 10_000;
 
@@ -207,13 +205,13 @@ export class EtcdLog implements LogEngine {
         this.#watching = undefined;
         return;
       case 'askLease':
-        this.#askLease(effect.lease);
+        this.#askLease(effect);
         return;
       case 'askLife':
         this.#watching?.ask();
         return;
       case 'grant':
-        this.#grant(effect.ttlMs);
+        this.#grant(effect);
         return;
       case 'campaign':
         this.#campaign(effect);
@@ -222,19 +220,14 @@ export class EtcdLog implements LogEngine {
         this.#keepAlive(effect);
         return;
       case 'revoke':
-        // Best effort: it ends by itself, only later.
-        this.#call(
-          'revoke',
-          () => this.#etcd.revoke(effect.lease, { timeoutMs: attemptMs }),
-          () => {},
-        );
+        this.#revoke(effect);
         return;
       case 'commit':
         if (effect.install === undefined) this.#commit(effect);
         else this.#install(effect, effect.install);
         return;
       case 'readBarrier':
-        this.#readBarrier(effect.term);
+        this.#readBarrier(effect);
         return;
       case 'takeSnapshot':
         this.#takeSnapshot(effect);
@@ -315,7 +308,7 @@ export class EtcdLog implements LogEngine {
     this.#calls.add(running);
   }
 
-  #sync({ run, after }: Extract<Effect, { kind: 'sync' }>): void {
+  #sync({ run, after, timeoutMs }: Extract<Effect, { kind: 'sync' }>): void {
     this.#run = run;
     this.#call(
       'sync',
@@ -323,7 +316,7 @@ export class EtcdLog implements LogEngine {
         readState(
           this.#etcd,
           this.#keys,
-          { after, timeoutMs: attemptMs },
+          { after, timeoutMs },
           {
             snapshot: (records, at) => {
               this.#read = records;
@@ -375,22 +368,31 @@ export class EtcdLog implements LogEngine {
     }
   }
 
-  #askLease(lease: number): void {
+  #askLease({ lease, timeoutMs }: Extract<Effect, { kind: 'askLease' }>): void {
     this.#call(
       'timeToLive',
-      () => this.#etcd.timeToLive(lease, { timeoutMs: attemptMs }),
+      () => this.#etcd.timeToLive(lease, { timeoutMs }),
       (seen) => this.#tell({ kind: 'leaseSeen', lease, ...seen }),
     );
   }
 
-  #grant(ttlMs: number): void {
+  #grant({ ttlMs, timeoutMs }: Extract<Effect, { kind: 'grant' }>): void {
     const lease = 1 + Math.floor(Math.random() * (Number.MAX_SAFE_INTEGER - 1));
     const askedAt = this.#clock.now();
     this.#call(
       'grant',
-      () => this.#etcd.grant(lease, ttlMs, { timeoutMs: attemptMs }),
+      () => this.#etcd.grant(lease, ttlMs, { timeoutMs }),
       (granted) => this.#tell({ kind: 'granted', lease, askedAt, ...granted }),
       (failure) => this.#tell({ kind: 'grantFailed', failure }),
+    );
+  }
+
+  #revoke({ lease, timeoutMs }: Extract<Effect, { kind: 'revoke' }>): void {
+    this.#call(
+      'revoke',
+      () => this.#etcd.revoke(lease, { timeoutMs }),
+      () => this.#tell({ kind: 'revoked', lease }),
+      (failure) => this.#tell({ kind: 'revokeFailed', lease, failure }),
     );
   }
 
@@ -404,7 +406,7 @@ export class EtcdLog implements LogEngine {
     );
   }
 
-  #campaign({ lease, over }: Extract<Effect, { kind: 'campaign' }>): void {
+  #campaign({ lease, over, timeoutMs }: Extract<Effect, { kind: 'campaign' }>): void {
     const { leader, head } = this.#keys;
     const value = encodeJson({ node: this.#o.node, address: this.#o.address });
     this.#call(
@@ -416,7 +418,7 @@ export class EtcdLog implements LogEngine {
             success: [{ put: leader, value, lease }, { range: { key: leader } }, { range: { key: head } }],
             failure: [{ range: { key: leader } }, { range: { key: head } }],
           },
-          { timeoutMs: attemptMs },
+          { timeoutMs },
         ),
       ({ revision, found }) => {
         const [leaderAt, headAt] = found.slice(-2).map(([kv]) => kv);
@@ -434,21 +436,21 @@ export class EtcdLog implements LogEngine {
     );
   }
 
-  #commit({ entry, term, headRevision }: Extract<Effect, { kind: 'commit' }>): void {
+  #commit({ entry, term, headRevision, timeoutMs }: Extract<Effect, { kind: 'commit' }>): void {
     const { keys, value } = { keys: this.#keys, value: encodeEntry(entry) };
     const head = encodeJson({ index: lastOf(entry), id: entry.id });
-    this.#write(entry.id, { first: entry.first, term, headRevision }, async () => [
+    this.#write(entry.id, { first: entry.first, term, headRevision, timeoutMs }, async () => [
       { put: keys.head, value: head },
       { put: keys.entry(entry.first), value },
     ]);
   }
 
   #install(
-    { entry, term, headRevision }: Extract<Effect, { kind: 'commit' }>,
+    { entry, term, headRevision, timeoutMs }: Extract<Effect, { kind: 'commit' }>,
     records: readonly Uint8Array[],
   ): void {
     const { keys } = { keys: this.#keys };
-    this.#write(entry.id, { first: entry.first, term, headRevision }, async () => {
+    this.#write(entry.id, { first: entry.first, term, headRevision, timeoutMs }, async () => {
       const snapshot = await writeChunks(this.#writer(term), entry.first, records);
       return [
         { put: keys.head, value: encodeJson({ index: entry.first, id: entry.id }) },
@@ -463,7 +465,9 @@ export class EtcdLog implements LogEngine {
   /** The transaction every write goes through: in our term only, and only behind the head we know. */
   #write(
     id: string,
-    at: { readonly first: number; readonly term: number; readonly headRevision: number },
+    at: Pick<Extract<Effect, { kind: 'commit' }>, 'term' | 'headRevision' | 'timeoutMs'> & {
+      readonly first: number;
+    },
     ops: () => Promise<readonly Op[]>,
   ): void {
     const { leader, head } = this.#keys;
@@ -482,7 +486,7 @@ export class EtcdLog implements LogEngine {
             success,
             failure: [{ range: { key: this.#keys.entry(at.first) } }],
           },
-          { timeoutMs: attemptMs },
+          { timeoutMs: at.timeoutMs },
         );
       },
       ({ revision, succeeded, found }) => {
@@ -499,7 +503,7 @@ export class EtcdLog implements LogEngine {
     );
   }
 
-  #readBarrier(term: number): void {
+  #readBarrier({ term, timeoutMs }: Extract<Effect, { kind: 'readBarrier' }>): void {
     const { leader, head } = this.#keys;
     this.#call(
       'barrier',
@@ -509,7 +513,7 @@ export class EtcdLog implements LogEngine {
             compare: [{ key: leader, revision: term }],
             success: [{ range: { key: head } }],
           },
-          { timeoutMs: attemptMs },
+          { timeoutMs },
         ),
       ({ succeeded, found }) => {
         const kv = found[0]?.[0];

@@ -27,6 +27,10 @@ export class Barriers {
     this.#timeoutMs = timeoutMs;
   }
 
+  get patienceMs(): number {
+    return this.#backoff.patienceMs;
+  }
+
   add(id: number, now: number): void {
     this.#fresh.push({ id, until: now + this.#timeoutMs });
   }

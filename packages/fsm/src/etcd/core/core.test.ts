@@ -97,9 +97,9 @@ describe('lease', () => {
     assert.deepEqual(core.step({ ...seen, leftMs: 1_000 }, 10), []);
     find(core.step({ kind: 'deadline' }, 250), 'askLease');
     const [grant] = core.step({ ...seen, leftMs: 0 }, 260);
-    assert.deepEqual(grant, { kind: 'grant', ttlMs: 2_000 });
+    assert.deepEqual(grant, { kind: 'grant', ttlMs: 2_000, timeoutMs: 400 });
     const [campaign] = core.step({ kind: 'granted', lease: 7, ttlMs: 2_000, askedAt: 260 }, 270);
-    assert.deepEqual(campaign, { kind: 'campaign', lease: 7, over: 3 });
+    assert.deepEqual(campaign, { kind: 'campaign', lease: 7, over: 3, timeoutMs: 400 });
   });
 
   test('run out while we were stopped: given up before anything else is thought about', () => {
@@ -142,7 +142,8 @@ describe('writes', () => {
     const second = find(core.step({ kind: 'append', job: job(2) }, 3), 'commit');
     assert.deepEqual(core.step({ kind: 'commitFailed', id: second.entry.id, failure: silent }, 4), []);
     const again = find(core.step({ kind: 'deadline' }, core.deadline()), 'commit');
-    assert.deepEqual(again, second);
+    // The same transaction, only more patiently.
+    assert.deepEqual(again, { ...second, timeoutMs: 800 });
     assert.deepEqual(core.step({ kind: 'commitFailed', id: second.entry.id, failure: refused }, 40), []);
     find(core.step({ kind: 'deadline' }, core.deadline()), 'commit');
   });

@@ -52,6 +52,8 @@ export class Core {
   #headRevision = 0;
   #leader: Seen | undefined;
   #leaderSeenAt = 0;
+  /** A lease of ours that etcd may still take for held. */
+  #givenUp: { readonly lease: number; retryAt: number | undefined; readonly backoff: Backoff } | undefined;
   /** When to look at its lease. */
   #leaseAskAt = 0;
   #lastTerm = 0;
@@ -102,6 +104,7 @@ export class Core {
   deadline(): number {
     if (this.#closing === 'done' || this.#halted !== undefined) return Number.POSITIVE_INFINITY;
     const at = [this.#writes.deadline(), this.#barriers.deadline()];
+    if (this.#givenUp?.retryAt !== undefined) at.push(this.#givenUp.retryAt);
     if (this.#link.kind === 'down') at.push(this.#link.retryAt);
     if (this.#link.kind === 'watching') at.push(this.#link.askAt, this.#link.heardAt + silenceMs);
     if (this.#lease !== undefined)
@@ -248,6 +251,14 @@ export class Core {
         if (event.failure.code === 'gone') return this.#stepDown(now);
         this.#lease.renewAt = now + keepAliveAgainMs;
         return [];
+      case 'revoked':
+        if (this.#givenUp?.lease === event.lease) this.#givenUp = undefined;
+        return [];
+      case 'revokeFailed':
+        if (this.#givenUp?.lease !== event.lease) return [];
+        if (event.failure.sure) this.#givenUp = undefined;
+        else this.#givenUp.retryAt = this.#givenUp.backoff.after(now);
+        return [];
       case 'committed':
         return this.#writes.inFlight?.entry.id === event.id ? this.#committed(event.revision) : [];
       case 'conflict':
@@ -273,7 +284,10 @@ export class Core {
   #sync(): readonly Effect[] {
     const effects: Effect[] = this.#link.kind === 'watching' ? [{ kind: 'unwatch', suspect: false }] : [];
     this.#link = { kind: 'syncing' };
-    return [...effects, { kind: 'sync', run: ++this.#run, after: this.#applied }];
+    return [
+      ...effects,
+      { kind: 'sync', run: ++this.#run, after: this.#applied, timeoutMs: this.#linkBackoff.patienceMs },
+    ];
   }
 
   #synced(event: Extract<Event, { kind: 'synced' }>, now: number): readonly Effect[] {
@@ -367,7 +381,7 @@ export class Core {
 
   #claim(over: number): Effect {
     this.#role = { kind: 'granting', over };
-    return { kind: 'grant', ttlMs: ttlFor(this.#config.leaseMs) };
+    return { kind: 'grant', ttlMs: ttlFor(this.#config.leaseMs), timeoutMs: this.#claimBackoff.patienceMs };
   }
 
   /** The leader has not been heard of by etcd for a claim's time: whoever comes first takes its place. */
@@ -385,17 +399,20 @@ export class Core {
     const term = 'term' in this.#role ? this.#role.term : undefined;
     // What is older than our own term says nothing about it.
     if (term !== undefined && revision > term && leader?.term !== term) return this.#stepDown(now);
-    if (this.#role.kind === 'follower') this.#role.campaignAt = Math.min(this.#role.campaignAt, now);
+    if (this.#role.kind === 'follower') {
+      this.#claimBackoff.reset();
+      this.#role.campaignAt = Math.min(this.#role.campaignAt, now);
+    }
     return [];
   }
 
   #granted(event: Extract<Event, { kind: 'granted' }>): readonly Effect[] {
-    if (this.#role.kind !== 'granting') return [{ kind: 'revoke', lease: event.lease }];
+    if (this.#role.kind !== 'granting') return [this.#giveUp(event.lease)];
     const { lease: id, ttlMs, askedAt } = event;
     const lease = new Lease({ id, claimMs: this.#config.leaseMs, ttlMs, askedAt });
     const { over } = this.#role;
     this.#role = { kind: 'campaigning', over, lease, retryAt: undefined };
-    return [{ kind: 'campaign', lease: id, over }];
+    return [{ kind: 'campaign', lease: id, over, timeoutMs: this.#claimBackoff.patienceMs }];
   }
 
   #won(event: Extract<Event, { kind: 'won' }>, now: number): readonly Effect[] {
@@ -430,7 +447,7 @@ export class Core {
     this.#role = { kind: 'follower', campaignAt: this.#claimBackoff.after(now) };
     const detail = 'this server does not lead any more';
     const effects: Effect[] = [
-      { kind: 'revoke', lease: lease.id },
+      this.#giveUp(lease.id),
       ...this.#writes.refuse('log_not_leader', detail),
       ...this.#barriers.refuse('log_not_leader', detail),
       ...failAll(this.#snapshotNext.splice(0), 'log_not_leader', detail),
@@ -464,6 +481,12 @@ export class Core {
     return ['log_not_leader', other === undefined ? 'no server leads' : `the leader is at ${other.address}`];
   }
 
+  /** Until etcd has heard that a claim is given up, nobody takes its place: so it is told again, for a while. */
+  #giveUp(lease: number): Effect {
+    this.#givenUp = { lease, retryAt: undefined, backoff: new Backoff() };
+    return { kind: 'revoke', lease, timeoutMs: this.#givenUp.backoff.patienceMs };
+  }
+
   // ---- writes and barriers ----
 
   #append(job: Job, now: number): readonly Effect[] {
@@ -492,7 +515,8 @@ export class Core {
       const { term } = this.#role;
       const next = this.#writes.next({ applied: this.#applied, term, headRevision: this.#headRevision });
       if (next !== undefined) effects.push(this.#commit());
-      if (this.#barriers.ask(now)) effects.push({ kind: 'readBarrier', term });
+      if (this.#barriers.ask(now))
+        effects.push({ kind: 'readBarrier', term, timeoutMs: this.#barriers.patienceMs });
       const due = this.#logBytes >= this.#compactAt || this.#snapshotNext.length > 0;
       if (due && this.#snapshotting === undefined)
         effects.push(...this.#takeSnapshot(this.#snapshotNext.splice(0)));
@@ -500,15 +524,16 @@ export class Core {
     if (this.#closing === 'asked' && !this.#writes.awaited) {
       const lease = this.#lease;
       this.#closing = 'done';
-      if (lease !== undefined) effects.push({ kind: 'revoke', lease: lease.id });
+      if (lease !== undefined) effects.push(this.#giveUp(lease.id));
       effects.push({ kind: 'unwatch', suspect: false }, { kind: 'closed' });
     }
     return effects;
   }
 
   #commit(): Effect {
-    const { entry, term, headRevision, records } = this.#writes.inFlight!;
-    return { kind: 'commit', entry, term, headRevision, install: records };
+    const { entry, term, headRevision, records, backoff } = this.#writes.inFlight!;
+    const { patienceMs: timeoutMs } = backoff;
+    return { kind: 'commit', entry, term, headRevision, install: records, timeoutMs };
   }
 
   #committed(revision: number): readonly Effect[] {
@@ -599,7 +624,13 @@ export class Core {
     if (this.#link.kind === 'watching') effects.push(...this.#lifeOfLink(now));
     if (this.#role.kind === 'follower' && this.#leader !== undefined && now >= this.#leaseAskAt) {
       this.#leaseAskAt = now + leaseAskMs;
-      if (this.#mayCampaign(now)) effects.push({ kind: 'askLease', lease: this.#leader.lease });
+      if (this.#mayCampaign(now))
+        effects.push({ kind: 'askLease', lease: this.#leader.lease, timeoutMs: leasePatienceMs });
+    }
+    const { lease: given, retryAt: giveAt, backoff: giving } = this.#givenUp ?? {};
+    if (given !== undefined && giveAt !== undefined && now >= giveAt) {
+      this.#givenUp!.retryAt = undefined;
+      effects.push({ kind: 'revoke', lease: given, timeoutMs: giving!.patienceMs });
     }
     const lease = this.#lease;
     if (lease?.renewAt !== undefined && now >= lease.renewAt) {
@@ -608,7 +639,8 @@ export class Core {
     }
     if (this.#role.kind === 'campaigning' && this.#role.retryAt !== undefined && now >= this.#role.retryAt) {
       this.#role.retryAt = undefined;
-      effects.push({ kind: 'campaign', lease: this.#role.lease.id, over: this.#role.over });
+      const { lease: own, over } = this.#role;
+      effects.push({ kind: 'campaign', lease: own.id, over, timeoutMs: this.#claimBackoff.patienceMs });
     }
     const { inFlight } = this.#writes;
     if (this.#role.kind === 'leader' && inFlight?.retryAt !== undefined && now >= inFlight.retryAt) {
@@ -667,6 +699,9 @@ export class Core {
 
 /** How long who has handed over lets the others go first, in ms: they need one transaction. */
 const standBackMs = 1_000;
+
+/** Patience with an answer about a lease, in ms: the next question follows soon anyway. */
+const leasePatienceMs = 1_000;
 
 /** Between two tries to renew a lease, in ms: there is little time. */
 const keepAliveAgainMs = 50;

@@ -105,6 +105,8 @@ export type Event =
       readonly askedAt: number;
     }
   | { readonly kind: 'keepAliveFailed'; readonly lease: number; readonly failure: Failure }
+  | { readonly kind: 'revoked'; readonly lease: number }
+  | { readonly kind: 'revokeFailed'; readonly lease: number; readonly failure: Failure }
   // answers to commit: written now or by an earlier attempt; somebody else's term; neither known
   | { readonly kind: 'committed'; readonly id: string; readonly revision: number }
   | { readonly kind: 'conflict'; readonly id: string }
@@ -118,25 +120,26 @@ export type Event =
 
 export type Effect =
   /** Read the state from etcd: a snapshot if `after` is older, then the log. Calls off an earlier one. */
-  | { readonly kind: 'sync'; readonly run: number; readonly after: number }
+  | { readonly kind: 'sync'; readonly timeoutMs: number; readonly run: number; readonly after: number }
   | { readonly kind: 'watch'; readonly watch: number; readonly from: number }
   | { readonly kind: 'unwatch'; readonly suspect: boolean }
   | { readonly kind: 'askLife' }
   /** How long does the leader's lease still stand? */
-  | { readonly kind: 'askLease'; readonly lease: number }
-  | { readonly kind: 'grant'; readonly ttlMs: number }
+  | { readonly kind: 'askLease'; readonly timeoutMs: number; readonly lease: number }
+  | { readonly kind: 'grant'; readonly timeoutMs: number; readonly ttlMs: number }
   /** Put our own key in the place of that of the term `over`; 0: where none stands. */
-  | { readonly kind: 'campaign'; readonly lease: number; readonly over: number }
+  | { readonly kind: 'campaign'; readonly timeoutMs: number; readonly lease: number; readonly over: number }
   | { readonly kind: 'keepAlive'; readonly lease: number; readonly timeoutMs: number }
-  | { readonly kind: 'revoke'; readonly lease: number }
+  | { readonly kind: 'revoke'; readonly timeoutMs: number; readonly lease: number }
   | {
       readonly kind: 'commit';
+      readonly timeoutMs: number;
       readonly entry: Entry;
       readonly term: number;
       readonly headRevision: number;
       readonly install: readonly Uint8Array[] | undefined;
     }
-  | { readonly kind: 'readBarrier'; readonly term: number }
+  | { readonly kind: 'readBarrier'; readonly timeoutMs: number; readonly term: number }
   | { readonly kind: 'takeSnapshot'; readonly index: number; readonly term: number }
   /** Give the commands to the state machine, and each result to its job, where somebody still waits. */
   | { readonly kind: 'apply'; readonly entry: Entry; readonly jobs: readonly (number | undefined)[] }
