@@ -17,6 +17,7 @@ import { askingAs, processToken } from './acl/own-questions.ts';
 import { Agent } from './agent/agent.ts';
 import { ownWrites } from './agent/own-writes.ts';
 import { aroundEndpoints } from './around-endpoints.ts';
+import { AskAround } from './ask-around.ts';
 import type { StopReason } from './commands/server-command.ts';
 import type { Config } from './config/config.ts';
 import { Authority } from './connect-ca/authority.ts';
@@ -63,6 +64,7 @@ import {
   logMeeting,
   meet,
   meetAgain,
+  othersAlive,
   whyUnmet,
 } from './wan-members.ts';
 import type { World } from './world.ts';
@@ -287,6 +289,13 @@ export async function runServer(
     clock,
     rng,
   });
+  using around = new AskAround({
+    clock,
+    rng,
+    others: () => othersAlive(datacenter, router),
+    lost: () => reach.pending(),
+    sync: (name, signal) => wanPool.sync(name, { signal }),
+  });
   using reach = new Reach({
     clock,
     rng,
@@ -297,12 +306,18 @@ export async function runServer(
       transport.dropDatacenter(to);
       duties.wake();
     },
-    failed: (to, tries, error) => logFailedMeeting(log, to, tries, whyUnmet(locator, to, error)),
+    failed: (to, tries, error) => {
+      around.failed(to);
+      logFailedMeeting(log, to, tries, whyUnmet(locator, to, error));
+    },
   });
   using _routes = locator.onRoutes((changed) =>
     followRoutes(changed, { datacenter, transport, pool, reach }),
   );
-  using _reachable = locator.onReachable(() => duties.wake());
+  using _reachable = locator.onReachable((to) => {
+    pool.forgive(to);
+    duties.wake();
+  });
   using _lost = wanPool.events((event) => meetAgain(event, { datacenter, router, reach }));
   await using news = openLocatorNews({ config, world, fsm, locator, wan: wanPool, observed, log });
   using _claims = watchNames({ datacenter, clock, wan: wanPool, lan: lanPool, observed });

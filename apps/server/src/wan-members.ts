@@ -3,7 +3,7 @@
  *
  * Source of the admission rules: Consul agent/consul/merge.go.
  */
-import { UnreachableError } from '@fed/alpn-mux';
+import { UnreachableError, wanName } from '@fed/alpn-mux';
 import type { Locator } from '@fed/gateway-locator';
 import type { RpcPool } from '@fed/rpc';
 import type { Candidate, Serf, SerfEvent } from '@fed/serf';
@@ -74,6 +74,22 @@ export function meetAgain(
     const lost = tags['dc'] ?? '';
     if (lost !== o.datacenter && o.router.route(lost).kind === 'unreachable') o.reach.want(lost);
   }
+}
+
+/** Servers of other datacenters that gossip calls alive, by their names in the WAN pool. */
+export function othersAlive(
+  own: string,
+  router: Pick<Router, 'datacenters' | 'servers'>,
+): readonly { readonly name: string; readonly datacenter: string }[] {
+  return router
+    .datacenters()
+    .filter((datacenter) => datacenter !== own)
+    .flatMap((datacenter) =>
+      router
+        .servers(datacenter)
+        .filter(({ alive }) => alive)
+        .map(({ name }) => ({ name: wanName(name, datacenter), datacenter })),
+    );
 }
 
 /** One push/pull with whichever server of the datacenter its gateway hands us to. */

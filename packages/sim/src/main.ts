@@ -3,6 +3,7 @@
  *
  *   npm run sim -- [--seeds 20] [--first 1] [--nodes N] [--verify]          bad days, each followed by a good one
  *   npm run sim -- --federation [--seeds 20] [--first 1] [--nodes N] [--verify]   the same for whole federations
+ *   npm run sim -- --scenario scale [--nodes N]       what 20, 50, 100, 200 datacenters (or N) cost each of their servers
  *   npm run sim -- --scenario spread [--nodes 1000] [--rumours 20]          gossip rounds to everybody, beside SWIM
  *   npm run sim -- --scenario lifeguard [--nodes 128] [--seeds 1]           false positives, with Lifeguard and without
  *
@@ -13,10 +14,13 @@ import { parseArgs } from 'node:util';
 import { runDays } from './days.ts';
 import { contactsPerRound, roundsToAll } from './epidemic.ts';
 import { runFederationDays } from './federation/days.ts';
+import { runScale } from './federation/scale.ts';
 import { runAll } from './pool.ts';
 import { spreadConfig } from './spread.ts';
 import type { Outcome, Task } from './worker.ts';
 
+/** Datacenters. */
+const scaleSizes = [20, 50, 100, 200];
 /** Members of a spread, unless told otherwise. */
 const spreadMembers = 1_000;
 /** What a row takes in each of so many tables, in bytes, with room for the collector; and what everything else takes, in MiB. */
@@ -62,6 +66,9 @@ switch (scenario) {
     finish(await runDays({ first, seeds, nodes, verify: values.verify, workers, progress }));
     break;
   }
+  case 'scale':
+    finish(await runScale(nodes === undefined ? scaleSizes : [nodes], first, progress));
+    break;
   case 'spread':
     finish(await spread(nodes ?? spreadMembers, integer('rumours', values.rumours)));
     break;
@@ -69,7 +76,7 @@ switch (scenario) {
     finish(await lifeguard(nodes ?? 128, integer('seeds', values.seeds ?? '1')));
     break;
   default:
-    throw new Error(`--scenario ${values.scenario}: there are days, federation, spread and lifeguard`);
+    throw new Error(`--scenario ${values.scenario}: there are days, federation, scale, spread and lifeguard`);
 }
 
 async function spread(members: number, rumours: number): Promise<boolean> {

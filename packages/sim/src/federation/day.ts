@@ -17,6 +17,8 @@ import type { SimGateway } from './gateway.ts';
 import { calmFaults } from './network.ts';
 
 const badMs = 60_000;
+/** What servers and gateways take to be up, before anybody looks who has lost whom. */
+const startMs = 200;
 /** I10: whole again after the last fault is over. */
 export const wholeMsMax = 15_000;
 /** Health checks run every 10 s: what they find once everything is mended still changes records. */
@@ -126,6 +128,8 @@ class BadDay {
         gateway.start();
       }
     }
+    await this.#fed.clock.run(startMs);
+    for (const dc of this.#fed.lost()) await this.#fed.clock.until(this.#fed.correct(dc));
   }
 
   async staysWhole(): Promise<void> {

@@ -159,6 +159,37 @@ export class Federation {
     return this.clock.now() - began;
   }
 
+  /**
+   * Datacenters that no chain of known addresses connects with the primary: both sides moved while they were apart. Nothing
+   * a program can do finds the way again.
+   */
+  lost(): readonly Datacenter[] {
+    const found = new Set([this.primary]);
+    for (const one of found)
+      for (const other of this.datacenters)
+        if (this.#knowsWay(one, other) || this.#knowsWay(other, one)) found.add(other);
+    return this.datacenters.filter((dc) => !found.has(dc));
+  }
+
+  /** What an operator does who finds his datacenter cut off: writes the primary's present gateways into its file, and restarts. */
+  async correct(dc: Datacenter): Promise<void> {
+    this.net.note(`primary_gateways of ${dc.name} are corrected`);
+    this.#toldGateways = this.primary.gateways.map(publicAddress);
+    await dc.server.kill();
+    dc.server.start();
+  }
+
+  #knowsWay(from: Datacenter, to: Datacenter): boolean {
+    const { running } = from.server;
+    if (running === undefined) return false;
+    const present = new Set(to.gateways.map(publicAddress));
+    const { locator } = running.rooms;
+    const explained = locator.explain(to.name);
+    return [...explained.remoteGateways, ...explained.candidates.map(({ gateway }) => gateway)].some(
+      ({ host, port }) => present.has(`${host}:${port}`),
+    );
+  }
+
   /** What keeps everybody who runs from knowing everybody who runs, and the same of all gateways. */
   disagreement(): string | undefined {
     const up = this.datacenters.filter(({ server }) => server.isStarted);

@@ -1,0 +1,180 @@
+/**
+ * scale.ts: what a datacenter costs everybody else: formation, memory, messages and the spread of a change, by their number.
+ *
+ * Whole servers, as in days, so what grows here grows there. Times are virtual; memory and CPU are this process's, shared among all
+ * servers. Lives here: measuring. Must not live here: faults.
+ */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { type Datacenter, Federation } from './federation.ts';
+
+export interface ScaleResult {
+  readonly datacenters: number;
+  /** From the start of all until everybody knows everybody and all records, in virtual milliseconds; undefined: not in ten minutes. */
+  readonly formedMs: number | undefined;
+  /** Of this process per server, in seconds of CPU. */
+  readonly cpuSecondsPerServer: number;
+  readonly heapMibPerServer: number;
+  /** Writes and datagrams that arrived per server and second, once nothing changes. */
+  readonly messagesPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** CPU of one server at rest, in milliseconds a second. */
+  readonly restMsPerSecond: number;
+  /** From a gateway's registration until another server's store has it, in virtual milliseconds, over all servers. */
+  readonly spreadP50Ms: number;
+  readonly spreadP99Ms: number;
+}
+
+const formMsMax = 600_000;
+const restMs = 60_000;
+const changes = 3;
+
+export async function measureScale(
+  datacenters: number,
+  seed: number,
+  progress: (text: string) => void,
+): Promise<ScaleResult> {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  const heapBefore = process.memoryUsage().heapUsed;
+  const cpuBefore = process.cpuUsage();
+  const cpuS = (): number => {
+    const { user, system } = process.cpuUsage(cpuBefore);
+    return (user + system) / 1e6;
+  };
+  const fed = await Federation.open({ seed, datacenters, logLevel: 'error' });
+  const { clock, net } = fed;
+  let bytes = 0;
+  net.taps = {
+    arrived: (_end, chunk) => {
+      bytes += chunk.length;
+    },
+  };
+  fed.startAll();
+  let formedMs: number | undefined;
+  while (formedMs === undefined && clock.now() < formMsMax) {
+    await clock.run(100);
+    progress(
+      `${datacenters} datacenters: ${(clock.now() / 1_000).toFixed(1)} s, ${cpuS().toFixed(0)} s of CPU`,
+    );
+    if (fed.datacenters.every((dc) => knowsAll(fed, dc))) formedMs = clock.now();
+  }
+  const formingS = cpuS();
+  await clock.run(90_000); // whatever is still settling
+  collect();
+  const heapMib = (process.memoryUsage().heapUsed - heapBefore) / 2 ** 20;
+  const before = { delivered: net.delivered, bytes, cpuS: cpuS() };
+  await clock.run(restMs);
+  const perServerSecond = (total: number): number => total / datacenters / (restMs / 1_000);
+  const rest = {
+    messagesPerSecond: perServerSecond(net.delivered - before.delivered),
+    bytesPerSecond: perServerSecond(bytes - before.bytes),
+    restMsPerSecond: perServerSecond((cpuS() - before.cpuS) * 1_000),
+  };
+  const spread = await spreadOfChanges(fed);
+  await clock.until(fed.close());
+  return {
+    datacenters,
+    formedMs,
+    cpuSecondsPerServer: formingS / datacenters,
+    heapMibPerServer: heapMib / datacenters,
+    ...rest,
+    spreadP50Ms: quantile(spread, 0.5),
+    spreadP99Ms: quantile(spread, 0.99),
+  };
+}
+
+function knowsAll(fed: Federation, { server }: Datacenter): boolean {
+  const { running } = server;
+  if (running === undefined) return false;
+  const count = fed.datacenters.length;
+  const { rows } = running.rooms.fsm.store.federationStates();
+  if (rows.length < count || rows.some(({ MeshGateways }) => (MeshGateways ?? []).length === 0)) return false;
+  const alive = running.rooms.wan.members().filter(({ status }) => status === 'alive');
+  return alive.length === count;
+}
+
+/** A new gateway in some datacenter, seen by everybody else: how long each took to have it. */
+async function spreadOfChanges(fed: Federation): Promise<readonly number[]> {
+  const { clock, rng, datacenters } = fed;
+  const took: number[] = [];
+  for (let change = 0; change < changes; change++) {
+    const dc = rng.pick(datacenters.slice(1));
+    const gateway = fed.addGateway(dc);
+    const waiting = new Set(datacenters);
+    let registeredAt: number | undefined;
+    const watches = datacenters.map((other) => {
+      const { fsm } = other.server.running!.rooms;
+      return fsm.watch(
+        (store) => store.federationState(dc.name).row,
+        (row) => {
+          const has = row?.MeshGateways?.some(({ Service }) => Service.ID === gateway.id) ?? false;
+          if (!has || registeredAt === undefined || !waiting.delete(other)) return;
+          took.push(clock.now() - registeredAt);
+        },
+      );
+    });
+    const own = dc.server.running!.rooms.fsm;
+    watches.push(
+      own.watch(
+        (store) => store.serviceKind('mesh-gateway').rows,
+        (rows) => {
+          if (rows.some(({ Service }) => Service.ID === gateway.id)) registeredAt ??= clock.now();
+        },
+      ),
+    );
+    gateway.start();
+    await clock.run(30_000, () => waiting.size === 0);
+    for (const _ of waiting) took.push(Number.POSITIVE_INFINITY);
+    for (const watch of watches) watch[Symbol.dispose]();
+    await clock.run(15_000);
+  }
+  return took;
+}
+
+function quantile(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
+}
+
+/** Prints one line for each size, and how the figures grow from the smallest to the largest. */
+export async function runScale(
+  sizes: readonly number[],
+  seed: number,
+  progress: (text: string) => void,
+): Promise<boolean> {
+  console.log(
+    'datacenters  formed    CPU to form   heap       messages     bytes      CPU at rest   change known to all others',
+  );
+  console.log(
+    '             (virtual) per server    per server /s, server   /s, server per server    p50         p99',
+  );
+  const results: ScaleResult[] = [];
+  for (const size of sizes) {
+    const r = await measureScale(size, seed, progress);
+    progress('');
+    results.push(r);
+    const cells = [
+      String(size).padEnd(13),
+      `${r.formedMs === undefined ? 'never' : `${(r.formedMs / 1_000).toFixed(1)} s`}`.padEnd(10),
+      `${r.cpuSecondsPerServer.toFixed(2)} s`.padEnd(14),
+      `${r.heapMibPerServer.toFixed(2)} MiB`.padEnd(11),
+      r.messagesPerSecond.toFixed(2).padEnd(13),
+      r.bytesPerSecond.toFixed(0).padEnd(11),
+      `${r.restMsPerSecond.toFixed(2)} ms/s`.padEnd(14),
+      `${r.spreadP50Ms.toFixed(0)} ms`.padEnd(12),
+      `${r.spreadP99Ms.toFixed(0)} ms`,
+    ];
+    console.log(cells.join(''));
+  }
+  const [first, last] = [results[0], results.at(-1)];
+  if (first !== undefined && last !== undefined && first !== last) {
+    const perDatacenter = (of: (r: ScaleResult) => number): string =>
+      ((of(last) - of(first)) / (last.datacenters - first.datacenters)).toPrecision(2);
+    console.log(
+      `each further datacenter costs every server ${perDatacenter((r) => r.messagesPerSecond)} messages/s, ${perDatacenter((r) => r.bytesPerSecond)} bytes/s, ${perDatacenter((r) => r.heapMibPerServer * 1_024)} KiB`,
+    );
+  }
+  return results.every((r) => r.formedMs !== undefined && Number.isFinite(r.spreadP99Ms));
+}
