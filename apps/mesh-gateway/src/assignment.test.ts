@@ -22,12 +22,32 @@ async function assigned(flags: string, self: Self | AgentError, ca?: string) {
 }
 
 const both = { xdsPort: 8_502, xdsTlsPort: 8_503 };
+/** What an agent that names its port allows; a longer time is usual. */
+const keepaliveMs = 30_000;
 const silent = new AgentError('unreachable', 'nobody');
 
 test.each<[string, string, Self | AgentError, string | undefined, unknown]>([
-  ['plain text is enough where no authority is named', '', both, undefined, { target: '10.0.0.1:8502' }],
-  ['an authority asks for TLS', '', both, 'PEM', { target: '10.0.0.1:8503', tls: { ca: 'PEM' } }],
-  ['the only port there is', '', { xdsTlsPort: 18_503 }, undefined, { target: '10.0.0.1:18503', tls: {} }],
+  [
+    'plain text is enough where no authority is named',
+    '',
+    both,
+    undefined,
+    { target: '10.0.0.1:8502', keepaliveMs },
+  ],
+  [
+    'an authority asks for TLS',
+    '',
+    both,
+    'PEM',
+    { target: '10.0.0.1:8503', tls: { ca: 'PEM' }, keepaliveMs },
+  ],
+  [
+    'the only port there is',
+    '',
+    { xdsTlsPort: 18_503 },
+    undefined,
+    { target: '10.0.0.1:18503', tls: {}, keepaliveMs },
+  ],
   ['an agent that says nothing', '', {}, undefined, { target: '10.0.0.1:8502' }],
   ['an agent that cannot be asked', '', silent, 'PEM', { target: '10.0.0.1:8503', tls: { ca: 'PEM' } }],
   [
@@ -45,6 +65,7 @@ test('for Envoy the agent is asked for the rest, too', async () => {
   const flags = '--data-plane envoy --grpc-addr unix:///run/xds.sock';
   expect(await assigned(flags, { ...both, datacenter: 'dc1' })).toEqual({
     target: 'unix:///run/xds.sock',
+    keepaliveMs,
     datacenter: 'dc1',
     proxyConfig: { envoy_stats_tags: [] },
   });

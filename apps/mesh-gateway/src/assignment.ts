@@ -12,6 +12,8 @@ import type { Assignment } from './data-plane.ts';
 import type { Log } from './log.ts';
 
 const portDefault = { plain: 8_502, tls: 8_503 };
+/** Agents that name their xDS port, ours and Consul from 1.13 on, allow a ping every 15 s. */
+const keepaliveMs = 30_000;
 
 /** `ca`: PEM of the authorities that were named. */
 export async function askAgent(o: {
@@ -31,13 +33,15 @@ export async function askAgent(o: {
       c.dataPlane === 'envoy' ? agent.proxyConfig(c.id, stop) : undefined,
     ]);
     const told = xdsAt(hostname, self, ca !== undefined);
-    if (c.grpc === undefined && self.xdsPort === undefined && self.xdsTlsPort === undefined)
+    const named = self.xdsPort !== undefined || self.xdsTlsPort !== undefined;
+    if (c.grpc === undefined && !named)
       log.warn(
         { target: told.target },
         'the agent names no xDS port; trying the usual one, or set --grpc-addr',
       );
     return {
       ...assignment(c, ca, c.grpc ?? told),
+      ...(named && { keepaliveMs }),
       ...(self.datacenter !== undefined && { datacenter: self.datacenter }),
       ...(proxyConfig !== undefined && { proxyConfig }),
     };

@@ -17,6 +17,8 @@ export interface XdsTls {
 export interface Assignment {
   /** xDS as a gRPC target: `host:port` or `unix:///path`. */
   readonly target: string;
+  /** How often the server may be asked for a sign of life, in ms, where that is known. */
+  readonly keepaliveMs?: number;
   /** Absent: plain text. */
   readonly tls?: XdsTls;
   readonly datacenter?: string;

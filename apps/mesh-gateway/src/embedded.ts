@@ -61,13 +61,14 @@ export async function openEmbeddedPlane(o: EmbeddedOptions): Promise<DataPlane> 
   const closing = opened.move();
 
   return {
-    async start({ target, tls }) {
+    async start({ target, tls, keepaliveMs }) {
       xds = openXdsClient({
         target,
         nodeId: id,
         cluster: service,
         clock,
         rng,
+        ...(keepaliveMs !== undefined && { keepaliveMs }),
         ...(tls !== undefined && { credentials: tls }),
         ...(token !== undefined && { token }),
         ...(nodeName !== undefined && { nodeName }),

@@ -24,6 +24,8 @@ import { systemClock, systemRng } from './system.ts';
 /** First and longest wait before the next stream, in ms; up to half of it is chance. */
 const backoffMsMin = 250;
 const backoffMsMax = 5_000;
+/** Source: grpc-go internal/transport/defaults.go (defaultKeepalivePolicyMinTime). */
+const keepaliveMsDefault = 310_000;
 /** HTTP/2 window of our side, in bytes: the default of 64 KiB costs a round trip per 64 KiB of a first response. */
 const windowBytes = 4 * 1024 * 1024;
 
@@ -36,6 +38,11 @@ export interface XdsClientOptions {
   /** The catalog node the gateway is registered on. Absent: the server's own. */
   readonly nodeName?: string;
   readonly token?: string;
+  /**
+   * How long nothing may be heard before the server is asked for a sign of life, in ms. By default longer than the five
+   * minutes more often than which a gRPC server in Go, unless told otherwise, ends the connection for it: Consul before 1.13.
+   */
+  readonly keepaliveMs?: number;
   /** PEM. Absent: plain text. */
   readonly credentials?: {
     readonly ca?: string;
@@ -142,6 +149,7 @@ class AdsClient implements XdsClient {
       // A channel of its own per stream: the library's pool would add its own, longer back-off to ours.
       const channel = new grpc.Client(this.#o.target, credentialsOf(grpc, this.#o.credentials), {
         ...keepaliveOptions,
+        'grpc.keepalive_time_ms': this.#o.keepaliveMs ?? keepaliveMsDefault,
         'grpc.use_local_subchannel_pool': 1,
         'grpc.enable_http_proxy': 0,
         'grpc.max_receive_message_length': responseBytesMax,
