@@ -75,7 +75,7 @@ export function resolveEngine(
     problems.push('engine.cert_file and engine.key_file belong together: set both or none');
   if ((user === undefined) !== (engine.password === undefined))
     problems.push('engine.user and engine.password belong together: set both or none');
-  const leaseMs = engine.lease ?? 2_000;
+  const leaseMs = engine.lease ?? 1_000;
   if (leaseMs < 1_000) problems.push('engine.lease must be at least 1s');
   return {
     type: 'etcd',
