@@ -62,14 +62,14 @@ export function asking(o: AskingOptions): Asking {
     Node: near === '_agent' ? o.nodeName : near,
     Segment: '',
   });
-  const read = async (request: HttpRequest, method: string, extra?: Args): Promise<Answered> => {
-    const value = asArgs(await answered(call(request, method, extra)));
-    const meta = {
-      index: Number(value['Index'] ?? 1),
-      knownLeader: value['KnownLeader'] === true,
-      lastContactMs: Number(value['LastContact'] ?? 0) / nanosPerMs,
-    };
-    return { value, meta };
+  const read = async (request: HttpRequest, method: string, extra: Args = {}): Promise<Answered> => {
+    const first = answerOf(await answered(call(request, method, extra)));
+    const { stale, maxStaleMs } = queryOptions(request.query);
+    if (!stale || maxStaleMs === 0 || first.meta.lastContactMs <= maxStaleMs) return first;
+    // Older than the client can live with: the leader is asked instead.
+    return answerOf(
+      await answered(call(request, method, { ...extra, AllowStale: false, MaxStaleDuration: 0 })),
+    );
   };
   return {
     call,
@@ -79,6 +79,16 @@ export function asking(o: AskingOptions): Asking {
       return { value, meta: { ...meta, consistency: queryOptions(request.query).consistency } };
     },
   };
+}
+
+function answerOf(reply: Value): Answered {
+  const value = asArgs(reply);
+  const meta = {
+    index: Number(value['Index'] ?? 1),
+    knownLeader: value['KnownLeader'] === true,
+    lastContactMs: Number(value['LastContact'] ?? 0) / nanosPerMs,
+  };
+  return { value, meta };
 }
 
 async function answered(answer: Promise<Value>): Promise<Value> {

@@ -5,6 +5,7 @@
  */
 import { type Fsm, SnapshotError } from '@fed/fsm';
 import { needManagement } from '../acl/access.ts';
+import { isNotLeader } from '../rpc/at-home.ts';
 import { ArchiveError, archiveBytesMax, readArchive, writeArchive } from '../snapshot/archive.ts';
 import { get, put } from './parameters.ts';
 import { HttpError, type HttpRequest, type HttpRoute } from './server.ts';
@@ -25,10 +26,22 @@ export function snapshotRoutes(o: SnapshotOptions): readonly HttpRoute[] {
     if (asked !== o.datacenter)
       throw new HttpError(500, `No path to datacenter: a snapshot of ${asked} is made by its own servers`);
   };
+  /** A snapshot is large and goes to and from whoever leads; it is not sent on. */
+  const leading = async <T>(what: () => Promise<T>): Promise<T> => {
+    try {
+      return await what();
+    } catch (error) {
+      if (!isNotLeader(error)) throw error;
+      const { leaderAddress } = o.fsm.engine.leadership();
+      const whom =
+        leaderAddress === undefined ? 'nobody does: try again' : `ask the server at ${leaderAddress}`;
+      throw new HttpError(500, `this server does not lead ${o.datacenter}; ${whom}`);
+    }
+  };
   return [
     get('/v1/snapshot', async (request) => {
       here(request);
-      if (!request.query.has('stale')) await o.fsm.engine.barrier(request.signal);
+      if (!request.query.has('stale')) await leading(() => o.fsm.engine.barrier(request.signal));
       // Nothing may come between the two: the archive says which index its state has.
       const state = o.fsm.snapshot();
       const index = o.fsm.stats().appliedIndex;
@@ -45,7 +58,7 @@ export function snapshotRoutes(o: SnapshotOptions): readonly HttpRoute[] {
       const body = await request.body(archiveBytesMax);
       try {
         const { state } = await readArchive(body);
-        await o.fsm.restore(state);
+        await leading(() => o.fsm.restore(state));
       } catch (error) {
         if (error instanceof ArchiveError || error instanceof SnapshotError)
           throw new HttpError(500, error.message);
