@@ -3,7 +3,7 @@
  */
 import type { Duplex } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { Keyring, type MemberlistOptions } from '../src/index.ts';
+import { Keyring, type Memberlist, type MemberlistOptions } from '../src/index.ts';
 import { inboundStreamsMax, pushPullsMax } from '../src/streams.ts';
 import { encodeMessage } from '../src/wire/codec.ts';
 import type { Message, NodeState } from '../src/wire/message.ts';
@@ -58,6 +58,48 @@ async function question(far: Duplex): Promise<StreamMessage> {
     });
   });
 }
+
+describe('hooks', () => {
+  test('what is asked in the middle of a turn may look; what would change something is refused, and the turn goes on', async () => {
+    let list: Memberlist | undefined;
+    let seen = 0;
+    await using hand = await Hand.open({
+      hooks: {
+        ackPayload: () => {
+          seen = list?.members().length ?? 0;
+          list?.wake();
+          return bytes('never said');
+        },
+      },
+    });
+    list = hand.list;
+    hand.packet(encodeMessage(ping(7)));
+    expect(hand.said().map(({ message }) => message)).toContainEqual({
+      kind: 'ack',
+      seqNo: 7,
+      payload: none,
+    });
+    expect(seen).toBe(1);
+    expect(hand.logged).toEqual(['hook_failed']);
+  });
+
+  test('a layer above that wakes us has its broadcasts told at the next gossip turn', async () => {
+    const waiting: Uint8Array[] = [];
+    await using hand = await knowing({
+      config: { gossipIntervalMs: 200 },
+      hooks: { broadcasts: () => waiting.splice(0), hasBroadcasts: () => waiting.length > 0 },
+    });
+    hand.clock.advance(10_000);
+    hand.sent.length = 0;
+    hand.clock.advance(10_000);
+    expect(hand.said()).toEqual([]);
+    waiting.push(bytes('!'));
+    hand.list.wake();
+    hand.clock.advance(200);
+    const user = { kind: 'user', payload: bytes('!') };
+    expect(hand.said().map(({ to, message }) => ({ to, message }))).toEqual([{ to: 'b', message: user }]);
+  });
+});
 
 describe('packets', () => {
   test('three pings in a compound are three acks', async () => {

@@ -18,7 +18,7 @@ export class SerfError extends Error {
     | 'query_answered' // one answer per query
     | 'protocol_too_old' // queries need protocol 4, tags 3
     | 'timeout' // the broadcast did not get out in time; it goes on
-    | 'not_alive'; // leaving, left or closed: joining and changing are over
+    | 'not_alive'; // leaving, left or closed: joining and changing are over; closed: asking and telling, too
   constructor(code: SerfError['code'], detail: string, options?: ErrorOptions) {
     super(`[${code}] ${detail}`, options);
     this.code = code;

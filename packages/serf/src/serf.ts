@@ -59,6 +59,7 @@ export class RunningSerf implements Serf {
   readonly #returning: ReturningOptions;
   readonly #effects: EffectQueue = new EffectQueue((e) => this.#do(e));
   readonly #dispute: NameDispute;
+  #keysAnswered: Promise<void> = Promise.resolve();
   #memberlist: Memberlist | undefined;
   #meta: Uint8Array;
   #alarm: { readonly at: Millis; readonly timer: Disposable } | undefined;
@@ -198,6 +199,7 @@ export class RunningSerf implements Serf {
   }
 
   async forceLeave(name: string, o: { readonly prune?: boolean } = {}): Promise<void> {
+    this.#mustBeOpen();
     const told = await this.#tellLeave(name, o.prune ?? false);
     if (!told)
       throw new SerfError(
@@ -211,10 +213,12 @@ export class RunningSerf implements Serf {
   }
 
   userEvent(name: string, payload: Uint8Array, o: { readonly coalesce?: boolean } = {}): void {
+    this.#mustBeOpen();
     this.#perform(this.#core.userEvent({ name, payload, coalesce: o.coalesce ?? false }));
   }
 
   query(name: string, payload: Uint8Array, o: QueryOptions = {}): Query {
+    this.#mustBeOpen();
     const { addr, port } = this.memberlist.local();
     const timeoutMs = o.timeoutMs ?? this.defaultQueryTimeoutMs();
     const filters = filtersOf(o);
@@ -315,7 +319,8 @@ export class RunningSerf implements Serf {
       return;
     }
     this.#telling.note(query.ltime, this.#clock.now());
-    if (scope === 'keys') void this.#answerKeys(query);
+    // One at a time: each changes the ring, then writes it to its file.
+    if (scope === 'keys') this.#keysAnswered = this.#keysAnswered.then(() => this.#answerKeys(query));
   }
 
   async #answerKeys(query: IncomingQuery): Promise<void> {
@@ -392,6 +397,11 @@ export class RunningSerf implements Serf {
   #mustBeAlive(): void {
     if (this.#core.phase !== 'alive')
       throw new SerfError('not_alive', `serf '${this.name}' is ${this.#core.phase}: open a new one`);
+  }
+
+  /** Who is leaving may still speak; nobody would hear one who is closed. */
+  #mustBeOpen(): void {
+    if (this.#core.phase === 'closed') this.#mustBeAlive();
   }
 
   #log(entry: LogEvent): void {

@@ -48,7 +48,14 @@ describe('members', () => {
       expect(w.serf.member('c')?.status).toBe('left');
       expect(w.heard.some((e) => e.kind === 'member-failed')).toBe(false);
     }
-    await expect(c.serf.join([target(a)])).rejects.toMatchObject({ code: 'not_alive' });
+    const over = { code: 'not_alive' };
+    await expect(c.serf.join([target(a)])).rejects.toMatchObject(over);
+    await expect(c.serf.setTags({})).rejects.toMatchObject(over);
+    await expect(c.serf.forceLeave('a')).rejects.toMatchObject(over);
+    await expect(c.serf.keys.list()).rejects.toMatchObject(over);
+    expect(() => c.serf.userEvent('e', text('x'))).toThrowError(expect.objectContaining(over));
+    expect(() => c.serf.query('q', text('x'))).toThrowError(expect.objectContaining(over));
+    await c.serf.leave(); // done already
   });
 
   test('one who dies has failed; forced to leave it has left; back again it is found', async () => {

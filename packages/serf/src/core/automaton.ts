@@ -21,6 +21,8 @@ type Step =
   | { readonly kind: 'match' };
 
 export interface Expression {
+  /** Of its program: what a match costs at most, per character. */
+  readonly steps: number;
   /** Whether it matches anywhere in `text`. */
   test(text: string): boolean;
 }
@@ -30,7 +32,7 @@ export function compileExpression(source: string): Expression {
   const program: Step[] = [];
   emit(program, parseExpression(source));
   push(program, { kind: 'match' });
-  return { test: (text) => run(program, text) };
+  return { steps: program.length, test: (text) => run(program, text) };
 }
 
 function push(program: Step[], step: Step): number {

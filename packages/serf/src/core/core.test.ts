@@ -105,6 +105,26 @@ describe('what peers make us keep', () => {
     expect(core.queues.length).toBe(0);
   });
 
+  test('a query whose expressions add up to too many steps means nobody', () => {
+    const core = open();
+    const filter = (expression: string): Uint8Array => encodeFilter({ kind: 'tag', tag: 'role', expression });
+    const costly = filter('(w?){1000}'); // some 2,000 steps of the 16,384 there may be
+    const asked = (id: number, filters: readonly Uint8Array[]): unknown[] =>
+      of(hear(core, query({ id, filters })), 'asked');
+    expect(
+      asked(
+        1,
+        Array.from({ length: 8 }, () => costly),
+      ),
+    ).toHaveLength(1);
+    expect(
+      asked(
+        2,
+        Array.from({ length: 9 }, () => costly),
+      ),
+    ).toEqual([]);
+  });
+
   test('one query takes 64 MiB of answers, whoever they say they are from', () => {
     const core = open();
     const question = { name: 'q', payload: new Uint8Array(0), filters: [], ack: false, relayFactor: 0 };

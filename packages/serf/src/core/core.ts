@@ -98,6 +98,8 @@ export class Core {
   memberLost(name: string, now: Millis, meant = false): readonly Effect[] {
     const row = this.members.lost(name, now, meant);
     if (row !== undefined) this.#tell(row.status === 'left' ? 'member-leave' : 'member-failed', row);
+    const forgotten = this.members.oneTooMany();
+    if (forgotten !== undefined) this.#reap(forgotten);
     return this.#take();
   }
 

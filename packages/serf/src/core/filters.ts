@@ -6,26 +6,24 @@
  */
 import { WireError } from '../errors.ts';
 import { decodeFilter } from '../wire/decode.ts';
-import type { Filter } from '../wire/message.ts';
 import type { Tags } from '../wire/tags.ts';
 import { compileExpression } from './automaton.ts';
 
+/** Steps of all expressions of one query (automaton.ts); what exceeds them is one we cannot read. Guards our time. */
+const stepsMax = 16_384;
+
 export function passesFilters(filters: readonly Uint8Array[] | null, name: string, tags: Tags): boolean {
+  let stepsLeft = stepsMax;
   return (filters ?? []).every((encoded) => {
     try {
-      return passes(decodeFilter(encoded), name, tags);
+      const filter = decodeFilter(encoded);
+      if (filter.kind === 'nodes') return filter.names.includes(name);
+      const expression = compileExpression(filter.expression);
+      stepsLeft -= expression.steps;
+      return stepsLeft >= 0 && expression.test(tags[filter.tag] ?? '');
     } catch (cause) {
       if (cause instanceof WireError) return false;
       throw cause;
     }
   });
-}
-
-function passes(filter: Filter, name: string, tags: Tags): boolean {
-  switch (filter.kind) {
-    case 'nodes':
-      return filter.names.includes(name);
-    case 'tag':
-      return compileExpression(filter.expression).test(tags[filter.tag] ?? '');
-  }
 }

@@ -47,6 +47,9 @@ export interface EarlyIntent {
   readonly ltime: LamportTime;
 }
 
+/** I5: members that failed or left and are remembered; when there are more, the one gone longest is forgotten. */
+export const goneMax = 131_072;
+
 export class Members {
   readonly #rows = new Map<string, Row>();
   readonly #failed = new Set<Row>();
@@ -140,6 +143,15 @@ export class Members {
   joinIntent(row: Row, ltime: LamportTime): void {
     row.statusLTime = ltime;
     if (row.status === 'leaving') row.status = 'alive';
+  }
+
+  /** Whom to forget because too many are gone: of those who failed and those who left, who went first. */
+  oneTooMany(): Row | undefined {
+    if (this.#failed.size + this.#left.size <= goneMax) return undefined;
+    const [failed] = this.#failed;
+    const [left] = this.#left;
+    if (failed === undefined || left === undefined) return failed ?? left;
+    return (failed.goneAt ?? 0) <= (left.goneAt ?? 0) ? failed : left;
   }
 
   erase(row: Row): void {
