@@ -65,6 +65,10 @@ export interface AntiEntropyOptions {
 export interface AntiEntropyConfig {
   /** From the beginning of a write to the next; one that failed is followed by the backoff instead. */
   readonly spacingMs: number;
+  /** The longest the spacing grows to, doubling, while somebody else writes our record, too: a duel would flood everybody. */
+  readonly duelMsMax: number;
+  /** Without a foreign write for so long a duel is over. */
+  readonly duelOverMs: number;
   /** How long an acknowledged write may take to come back before it is repeated. */
   readonly returnMs: number;
   readonly passesPerSecond: number;
@@ -77,6 +81,8 @@ export interface AntiEntropyConfig {
 
 export const antiEntropyDefaults: AntiEntropyConfig = {
   spacingMs: 1_000,
+  duelMsMax: 60_000,
+  duelOverMs: 600_000,
   returnMs: 60_000,
   passesPerSecond: 10,
   passesBurst: 20,
@@ -106,6 +112,10 @@ class RunningAntiEntropy implements AntiEntropy {
   readonly #running: Promise<void>;
   #memory = nothingPublished;
   #failures = 0;
+  /** Our record holds what somebody else wrote. */
+  #foreign = false;
+  /** Foreign writes of late, and when the last one was seen. */
+  #duel: { readonly writes: number; readonly at: Millis } = { writes: 0, at: Number.NEGATIVE_INFINITY };
   /** 0 reads at once. */
   #minIndex = 0;
   /** When to read again even if nothing changed. */
@@ -143,7 +153,8 @@ class RunningAntiEntropy implements AntiEntropy {
     if (!seen || this.#stop.signal.aborted) return;
     const { clock, datacenter } = this.#o;
     this.#noticeForeign(seen);
-    const decision = decide(this.#memory, seen, { ...this.#config, datacenter, now: clock.now() });
+    const spacingMs = this.#spacingMs();
+    const decision = decide(this.#memory, seen, { ...this.#config, spacingMs, datacenter, now: clock.now() });
     this.#minIndex = seen.index;
     this.#lookAgainAt = Number.POSITIVE_INFINITY;
     switch (decision.kind) {
@@ -172,10 +183,25 @@ class RunningAntiEntropy implements AntiEntropy {
   #noticeForeign(seen: Seen): void {
     const { foreign, memory } = foreignWrite(this.#memory, seen);
     this.#memory = memory;
-    if (!foreign) return;
+    const again = this.#foreign && foreign; // the same one, seen once more before it was set right
+    this.#foreign = foreign;
+    if (!foreign || again) return;
+    const now = this.#o.clock.now();
+    this.#duel = {
+      writes: now - this.#duel.at < this.#config.duelOverMs ? this.#duel.writes + 1 : 1,
+      at: now,
+    };
     const rows = seen.stored?.MeshGateways ?? [];
     const gateways = rows.map(({ Service }) => `${Service.ID} at ${Service.Address}:${Service.Port}`);
     this.#o.onEvent({ kind: 'foreign', gateways });
+  }
+
+  #spacingMs(): number {
+    const { spacingMs, duelMsMax, duelOverMs } = this.#config;
+    const { writes, at } = this.#duel;
+    // The first is set right at once: it may have been a slip.
+    if (writes < 2 || this.#o.clock.now() - at >= duelOverMs) return spacingMs;
+    return Math.min(duelMsMax, spacingMs * 2 ** Math.min(writes - 1, 30));
   }
 
   async #watch(): Promise<Seen | undefined> {
@@ -207,6 +233,7 @@ class RunningAntiEntropy implements AntiEntropy {
       await this.#failed('publish', classify(error), error);
       return;
     }
+    this.#foreign = false;
     this.#memory = acknowledge(this.#memory, seen, { began, now: clock.now() });
     this.#lookAgainAt = clock.now() + this.#config.returnMs;
     this.#succeeded();

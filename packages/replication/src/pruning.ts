@@ -112,13 +112,22 @@ class RunningPruning implements Pruning {
   async #look(): Promise<void> {
     const { clock, datacenter, states, knows, startedAt, remove, onEvent } = this.#o;
     const { absencesMin, ageMs, removeMs } = this.#config;
-    const { absences, gone } = observe(this.#absences, {
-      datacenter,
-      recorded: states().map((state) => state.Datacenter),
-      knows,
-      oldEnough: clock.now() - startedAt >= ageMs,
-      absencesMin,
-    });
+    let observed: ReturnType<typeof observe>;
+    try {
+      observed = observe(this.#absences, {
+        datacenter,
+        recorded: states().map((state) => state.Datacenter),
+        knows,
+        oldEnough: clock.now() - startedAt >= ageMs,
+        absencesMin,
+      });
+    } catch (error) {
+      // The store is closing, or broken: nothing was observed, and nobody is gone.
+      onEvent({ kind: 'failed', datacenter, error });
+      if (!this.#stop.signal.aborted) this.#timer = this.#next();
+      return;
+    }
+    const { absences, gone } = observed;
     const counted = new Map(absences);
     this.#absences = counted;
     for (const key of gone) {

@@ -64,6 +64,27 @@ test('anti-entropy: somebody else’s hand in our record is told, and set right'
   expect(w.events.filter(({ kind }) => kind === 'foreign')).toHaveLength(1);
 });
 
+test('anti-entropy: a duel with somebody who writes our record again and again slows down, and is over after a while', async () => {
+  await using w = world();
+  w.store.gateways([gateway('g')]);
+  await w.clock.advance(2_000);
+  const answered = async (ms: number): Promise<number> => {
+    const before = w.published.length;
+    for (let n = 0; n < ms / 500; n++) {
+      if (w.store.says() !== 'strange') w.store.record(copy('dc2', 9, 'strange'));
+      await w.clock.advance(500);
+    }
+    return w.published.length - before;
+  };
+  expect(await answered(60_000)).toBeLessThanOrEqual(8);
+  expect(await answered(600_000)).toBeLessThanOrEqual(12);
+  w.store.comesBack();
+  await w.clock.advance(600_000);
+  w.store.record(copy('dc2', 9, 'strange'));
+  await w.clock.advance(1_100);
+  expect(w.published.at(-1)).toBe('dc2: g');
+});
+
 describe('anti-entropy: pace', () => {
   test('anti-entropy: a flood of changes costs a write per second, and the last state is written', async () => {
     await using w = world();
@@ -241,6 +262,10 @@ class Store {
   record(state: FederationState | undefined): void {
     this.#stored = state;
     this.touch();
+  }
+  /** Where the first gateway of our record is. */
+  says(): string | undefined {
+    return this.#stored?.MeshGateways?.[0]?.Service.Address;
   }
   /** What the primary committed, until it is replicated. */
   commit(state: FederationState): void {
