@@ -6,7 +6,7 @@
  * and ended once per term, in one place; what a term began to write is not written in the next.
  * Must not live here: how any of these duties works (@fed/replication, lan/), the order of terms (terms.ts).
  */
-import type { FederationState, Fsm, NodeRow } from '@fed/fsm';
+import { type Command, type FederationState, type Fsm, type NodeRow, newFederationState } from '@fed/fsm';
 import type { Locator } from '@fed/gateway-locator';
 import { goTime } from '@fed/msgpack';
 import { openGatewayAntiEntropy, openPruning, openReplicator } from '@fed/replication';
@@ -142,6 +142,12 @@ async function openTerm(o: LeaderOptions, term: number, over: AbortSignal): Prom
   };
 }
 
+/** Whose record it is stands in the record, as the original writes it; the command's own datacenter is for routing. */
+function forgetting(datacenter: string): Command {
+  const state = newFederationState({ Datacenter: datacenter });
+  return { type: 'federationState', op: 'delete', state };
+}
+
 /** Records of datacenters that are gone for good are taken away. */
 function openPrimaryDuty(o: LeaderOptions, fsm: InTerm): Duty {
   const { clock } = o.world;
@@ -150,7 +156,7 @@ function openPrimaryDuty(o: LeaderOptions, fsm: InTerm): Duty {
     states: () => fsm.store.federationStates().rows,
     knows: (datacenter) => o.router.servers(datacenter).length > 0,
     remove: async (datacenter) => {
-      await fsm.apply({ type: 'federationState', op: 'delete', state: null, datacenter });
+      await fsm.apply(forgetting(datacenter));
     },
     onEvent: (event) => tellPruning(o.log, event),
     clock,
@@ -177,7 +183,7 @@ function openSecondaryDuty(o: LeaderOptions, fsm: InTerm): Duty {
       await fsm.apply(
         op.kind === 'upsert'
           ? { type: 'federationState', op: 'upsert', state: op.state }
-          : { type: 'federationState', op: 'delete', state: null, datacenter: op.datacenter },
+          : forgetting(op.datacenter),
       );
     },
     classify: classifyFailure,

@@ -2,9 +2,10 @@
  * The whole story on real processes: three datacenters, one server and one gateway each, built as they are shipped.
  * Waiting is for events (`until` asks until the answer is true), never for time to pass.
  */
+import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { connect } from 'node:net';
-import { Federation, temporaryFolder } from '@fed/tooling/federation';
+import { Federation, fedCli, temporaryFolder } from '@fed/tooling/federation';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const datacenters = ['dc1', 'dc2', 'dc3'];
@@ -75,6 +76,67 @@ describe('a federation that has formed', () => {
     const response = await fetch(`${federation.site('dc1').httpUrl}/v1/catalog/nodes?dc=dc9`);
     expect([response.status, await response.text()]).toEqual([500, 'No path to datacenter']);
   });
+});
+
+describe('an operator', () => {
+  const fed = (datacenter: string, ...words: string[]) =>
+    spawnSync(process.execPath, [fedCli, ...words, '--http-addr', federation.site(datacenter).httpUrl], {
+      encoding: 'utf8',
+    });
+
+  test('sees a line per datacenter, and which directions work', async () => {
+    await federation.until('both directions have worked', patienceMs, async () =>
+      /dc1 \(primary\) +local +both .*\n(.*\n)*dc3 +local +both /.test(
+        fed('dc2', 'info', '--federation').stdout,
+      ),
+    );
+    expect(fed('dc2', 'explain', 'dc3').stdout).toMatch(
+      /^dc3: mode local\n(.*\n)* {2}works in both directions/,
+    );
+  });
+
+  test('reads metrics as Prometheus does', async () => {
+    const response = await fetch(`${federation.site('dc2').httpUrl}/v1/agent/metrics?format=prometheus`);
+    const text = await response.text();
+    expect(text).toMatch(/^# TYPE fed_wanfed_dial counter$/m);
+    expect(text).toMatch(/^fed_locator_mode\{datacenter="dc1"\} 3$/m);
+    expect(text).toMatch(/^fed_leader_replication_federation_state_fetch_count \d+$/m);
+    const series = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    expect(new Set(series.map((line) => line.replace(/ \S+$/, ''))).size).toBe(series.length);
+  });
+
+  test('is kept from draining the last gateway of a datacenter', () => {
+    const refused = fed('dc3', 'gateway', 'drain', 'mesh-gateway');
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toMatch(/the last healthy gateway of dc3: without it dc1, dc2 cannot reach dc3/);
+  });
+
+  test(
+    'is kept from deleting the record of a datacenter that lives; if forced to, it is written again',
+    async () => {
+      const refused = fed('dc1', 'federation-state', 'delete', 'dc3');
+      expect([refused.status, refused.stderr]).toEqual([
+        1,
+        expect.stringMatching(/1 server\(s\) of dc3 are alive/),
+      ]);
+      const before = await updatedAt('dc3');
+      expect(fed('dc1', 'federation-state', 'delete', 'dc3', '--force').stdout).toMatch(/dc3 is deleted/);
+      await federation.until('it is there again', patienceMs, async () => {
+        const now = await updatedAt('dc3');
+        return now !== undefined && now !== before;
+      });
+      await federation.until('all is as before', patienceMs, () => federation.formed());
+    },
+    2 * patienceMs,
+  );
+
+  const updatedAt = async (datacenter: string): Promise<string | undefined> => {
+    const response = await fetch(
+      `${federation.site('dc1').httpUrl}/v1/internal/federation-state/${datacenter}`,
+    );
+    if (!response.ok) return undefined;
+    return ((await response.json()) as { State: { UpdatedAt: string } }).State.UpdatedAt;
+  };
 });
 
 describe('a gateway that dies', () => {

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import type { FederationView } from '../status/federation-view.ts';
 import { asking, withDatacenter, withServer } from './client-flags.ts';
 import { explanationText, federationText } from './federation-text.ts';
-import { table } from './http-client.ts';
+import { ClientError, table } from './http-client.ts';
 
 interface MemberJson {
   readonly Name: string;
@@ -151,6 +151,20 @@ export function addClientCommands(program: Command, print: (text: string) => voi
       ),
     ),
   );
+  withServer(states.command('delete <name>').description('forget a datacenter that is gone for good'))
+    .option('--force', 'even if servers of it are alive: they write it again at once')
+    .action(
+      asking(async (client, flags, [name]) => {
+        const { datacenters } = await client.get<FederationView>('/v1/agent/federation');
+        const alive = datacenters[name as string]?.members.alive ?? 0;
+        if (alive > 0 && flags['force'] !== true)
+          throw new ClientError(
+            `${alive} server(s) of ${name} are alive and would write the record again at once; have them leave first, or say --force`,
+          );
+        await client.delete(`/v1/internal/federation-state/${encodeURIComponent(name as string)}`);
+        print(`the federation state of ${name} is deleted`);
+      }),
+    );
   withDatacenter(states.command('gateways').description('list the mesh gateways of all datacenters')).action(
     asking(async (client) => {
       const all = await client.get<Record<string, readonly GatewayJson[]>>(

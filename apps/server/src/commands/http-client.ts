@@ -28,6 +28,7 @@ export interface Client {
   get<T>(path: string, query?: Query): Promise<T>;
   bytes(path: string, query?: Query): Promise<Buffer>;
   put(path: string, query?: Query, body?: Uint8Array): Promise<void>;
+  delete(path: string): Promise<void>;
   /** The same where the answer says something, as JSON. */
   putFor<T>(path: string, query?: Query, body?: Uint8Array): Promise<T>;
 }
@@ -65,6 +66,7 @@ export function createClient(flags: ClientFlags, env: NodeJS.ProcessEnv = proces
       JSON.parse((await request('GET', path, query)).toString('utf8')) as T,
     bytes: (path, query = {}) => request('GET', path, query),
     put: async (path, query = {}, body) => void (await request('PUT', path, query, body)),
+    delete: async (path) => void (await request('DELETE', path, {})),
     putFor: async <T>(path: string, query: Query = {}, body?: Uint8Array) =>
       JSON.parse((await request('PUT', path, query, body)).toString('utf8')) as T,
   };

@@ -12,6 +12,7 @@ import {
   federationStateJson,
   type JsonValue,
   type NodeRow,
+  newFederationState,
   nodeJson,
   type ServiceNodeRow,
   type ServiceRow,
@@ -39,6 +40,7 @@ export function readRoutes(o: AskingOptions): readonly HttpRoute[] {
     ...catalogRoutes(reads),
     ...healthRoutes(reads),
     ...federationRoutes(reads, o.datacenter),
+    deleteFederationState(o),
   ];
 }
 
@@ -158,6 +160,20 @@ function federationRoutes(reads: Asking, datacenter: string): readonly HttpRoute
       return { go, meta };
     }),
   ];
+}
+
+/** Ours: of a datacenter that is gone for good, before pruning finds out. The primary does it, whoever is asked. */
+function deleteFederationState(o: AskingOptions): HttpRoute {
+  return {
+    method: 'DELETE',
+    path: '/v1/internal/federation-state/*',
+    handle: async (request) => {
+      const State = newFederationState({ Datacenter: name(request, 'datacenter name') });
+      const args = { Datacenter: '', Op: 'delete', State, Token: request.token };
+      await o.ask('FederationState.Apply', args, { signal: request.signal });
+      return { json: true };
+    },
+  };
 }
 
 function rows<T>(value: Value | undefined): readonly T[] {
