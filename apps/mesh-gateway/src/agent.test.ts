@@ -69,15 +69,21 @@ test('agent: its datacenter, and the proxy configuration of an instance', async 
   const self = { Config: { Datacenter: 'dc1' } };
   expect(await (await agentAt(json(self))).agent.self(never)).toEqual({ datacenter: 'dc1' });
   const config = { envoy_stats_tags: ['a=b'] };
-  expect(await (await agentAt(json({ Proxy: { Config: config } }))).agent.proxyConfig('gw', never)).toEqual(
-    config,
-  );
-  expect(await (await agentAt(json({ ID: 'gw' }))).agent.proxyConfig('gw', never)).toBeUndefined();
+  const whole = { ID: 'gw', Address: '10.0.0.1', Port: 8443, Proxy: { Config: config } };
+  expect(await (await agentAt(json(whole))).agent.instance('gw', never)).toEqual({
+    address: '10.0.0.1',
+    port: 8443,
+    proxyConfig: config,
+  });
+  expect(await (await agentAt(json({ ID: 'gw' }))).agent.instance('gw', never)).toEqual({
+    address: '',
+    port: 0,
+  });
   const unknown = await agentAt((_q, r) => {
     r.statusCode = 404;
     r.end('unknown service ID: gw');
   });
-  expect(await unknown.agent.proxyConfig('gw', never)).toBeUndefined();
+  expect(await unknown.agent.instance('gw', never)).toBeUndefined();
 });
 
 test('agent: 4xx is refused, 5xx and nonsense are failed, with what it said', async () => {

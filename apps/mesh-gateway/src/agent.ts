@@ -23,6 +23,13 @@ export class AgentError extends Error {
   }
 }
 
+export interface Instance {
+  /** '' for the node's own. */
+  readonly address: string;
+  readonly port: number;
+  readonly proxyConfig?: Readonly<Record<string, unknown>>;
+}
+
 export interface AgentOptions {
   /** Without a slash at the end. */
   readonly url: string;
@@ -70,16 +77,22 @@ export class Agent {
     return status !== 404;
   }
 
-  /** The proxy configuration of this instance; undefined if it has none, or the agent does not know the instance. */
-  async proxyConfig(id: string, signal: AbortSignal): Promise<Readonly<Record<string, unknown>> | undefined> {
+  /** What it has under this id; undefined if nothing. */
+  async instance(id: string, signal: AbortSignal): Promise<Instance | undefined> {
     const path = `/v1/agent/service/${encodeURIComponent(id)}`;
     const { status, text } = await this.#ask('GET', path, signal, { fine: [404] });
     if (status === 404) return undefined;
-    const { Proxy: proxy } = this.#parse<{ Proxy?: { Config?: Record<string, unknown> | null } | null }>(
+    const row = this.#parse<{ Address?: unknown; Port?: unknown; Proxy?: { Config?: unknown } | null }>(
       text,
       path,
     );
-    return proxy?.Config ?? undefined;
+    const config = row.Proxy?.Config;
+    return {
+      address: typeof row.Address === 'string' ? row.Address : '',
+      port: typeof row.Port === 'number' ? row.Port : 0,
+      ...(typeof config === 'object' &&
+        config !== null && { proxyConfig: config as Record<string, unknown> }),
+    };
   }
 
   /** Its datacenter, and the ports of its xDS server, in plain text and over TLS; what it does not have or say is absent. */

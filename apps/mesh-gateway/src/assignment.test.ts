@@ -13,7 +13,7 @@ async function assigned(flags: string, self: Self | AgentError, ca?: string) {
       if (self instanceof AgentError) throw self;
       return self;
     },
-    proxyConfig: async () => ({ envoy_stats_tags: [] }),
+    instance: async () => ({ address: '', port: 1, proxyConfig: { envoy_stats_tags: [] } }),
   } as unknown as Agent;
   const argv = `--http-addr 10.0.0.1:8500 ${flags}`.trim().split(' ');
   const config = readConfig(parseCommandLine(argv, { exitOverride: true }), {});

@@ -28,9 +28,9 @@ export async function askAgent(o: {
   const { hostname } = new URL(c.httpUrl); // IPv6 in brackets, as gRPC wants it
   const usual = xdsAt(hostname, {}, ca !== undefined);
   try {
-    const [self, proxyConfig] = await Promise.all([
+    const [self, instance] = await Promise.all([
       agent.self(stop),
-      c.dataPlane === 'envoy' ? agent.proxyConfig(c.id, stop) : undefined,
+      c.dataPlane === 'envoy' ? agent.instance(c.id, stop) : undefined,
     ]);
     const told = xdsAt(hostname, self, ca !== undefined);
     const named = self.xdsPort !== undefined || self.xdsTlsPort !== undefined;
@@ -43,7 +43,7 @@ export async function askAgent(o: {
       ...assignment(c, ca, c.grpc ?? told),
       ...(named && { keepaliveMs }),
       ...(self.datacenter !== undefined && { datacenter: self.datacenter }),
-      ...(proxyConfig !== undefined && { proxyConfig }),
+      ...(instance?.proxyConfig !== undefined && { proxyConfig: instance.proxyConfig }),
     };
   } catch (e) {
     const { code, message: cause } = e as AgentError;

@@ -14,7 +14,7 @@ import type { Announce, DataPlane } from './data-plane.ts';
 import { type KeepRegistered, keepRegistered } from './keep-registered.ts';
 import type { Log } from './log.ts';
 import { settlePorts } from './ports-settled.ts';
-import { registrationBody } from './registration.ts';
+import { namesake, type RegistrationBody, registrationBody } from './registration.ts';
 import type { World } from './world.ts';
 
 /** Runs until `stop`, then drains; resolves with the exit status. Rejects, with nothing left open, if it cannot begin. */
@@ -33,6 +33,7 @@ export async function main(given: GatewayConfig, world: World, log: Log, stop: A
 
   // ---- Above, nothing but free ports has been touched. Below, each line opens something; leaving closes it. ----
   await using plane = await openPlane({ config, world, log, announce, streamLost: () => kept?.check() });
+  if (config.register) await tellNamesake(agent, body, log, stop);
   await using registration = config.register
     ? keepRegistered({
         agent,
@@ -121,6 +122,21 @@ async function openPlane(o: {
     case 'envoy':
       return await (await import('./envoy/plane.ts')).openEnvoyPlane(o);
   }
+}
+
+/** Said before it is replaced; an agent that cannot be asked is heard of when we register. */
+async function tellNamesake(
+  agent: Agent,
+  body: RegistrationBody,
+  log: Log,
+  stop: AbortSignal,
+): Promise<void> {
+  const other = namesake(body, await agent.instance(body.ID, stop).catch(() => undefined));
+  if (other === undefined) return;
+  log.warn(
+    { id: body.ID, other },
+    'the agent has this instance at another address, and it is replaced; if that gateway still runs, give each a --proxy-id',
+  );
 }
 
 const reason = (e: AgentError): { code: string; cause: string } => ({ code: e.code, cause: e.message });

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { vector } from '../test/golden.ts';
 import { parseCommandLine } from './command-line.ts';
 import { readConfig, UsageError } from './config.ts';
-import { registrationBody } from './registration.ts';
+import { namesake, type RegistrationBody, registrationBody } from './registration.ts';
 
 interface Case {
   id: string;
@@ -38,6 +38,16 @@ describe('registration', () => {
       expect(() => run(args, c.hostAddresses)).toThrow(expect.objectContaining({ code: ours?.code }));
     });
   }
+
+  test('what the agent has under our id is a namesake’s only at another address', () => {
+    const body = run(['--address', '10.0.0.1:8443', '--bind-address', 'a=0.0.0.0:1']) as RegistrationBody;
+    const same = { address: '10.0.0.1', port: 8443 };
+    expect([namesake(body, undefined), namesake(body, same)]).toEqual([undefined, undefined]);
+    expect(namesake(body, { ...same, port: 8444 })).toBe('10.0.0.1:8444');
+    expect(namesake(body, { ...same, address: '10.0.0.2' })).toBe('10.0.0.2:8443');
+    expect(namesake(body, { ...same, address: '' })).toBe('(the node):8443');
+    expect(namesake(run([]) as RegistrationBody, { address: '', port: 8443 })).toBeUndefined();
+  });
 
   test('behind a load balancer: our own key beside the original’s', () => {
     expect(run(['--proxy-protocol'])).toMatchObject({

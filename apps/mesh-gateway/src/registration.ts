@@ -8,6 +8,7 @@
  */
 import type { HostPort } from '@fed/alpn-mux';
 import { renderHostPort } from '@fed/alpn-mux';
+import type { Instance } from './agent.ts';
 import { defaultPort, type GatewayConfig, UsageError } from './config.ts';
 
 interface Address {
@@ -70,6 +71,17 @@ export function registrationBody(c: Described, hostAddresses: ReadonlySet<string
     },
     ...(proxy && { Proxy: { Config: proxy } }),
   };
+}
+
+/**
+ * Whether what the agent has under our id is somebody else's: another address or port. It may be what we were before we
+ * were moved; it may be a gateway that runs, and whose routes ours would take over.
+ */
+export function namesake(body: RegistrationBody, known: Instance | undefined): string | undefined {
+  if (known === undefined) return undefined;
+  const { address, port } = known;
+  if (port === body.Port && address === (body.Address ?? '')) return undefined;
+  return renderHostPort({ host: address || '(the node)', port });
 }
 
 function bindingConfig(
