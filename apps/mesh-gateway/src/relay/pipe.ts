@@ -54,113 +54,142 @@ const otherSide = { client: 'upstream', upstream: 'client' } as const;
  * result. `first`: bytes of the client that go before all others.
  */
 export function pipe(client: Socket, upstream: Socket, first: readonly Buffer[], o: PipeOptions): Pipe {
-  const { clock } = o;
-  const sockets: Record<Side, Socket> = { client, upstream };
-  const stalled: Record<Side, boolean> = { client: false, upstream: false };
-  const buffers: Partial<Record<Side, ReadBuffer>> = {};
-  let lastMoveAt = clock.now();
-  let endedSides = 0;
-  let openSockets = [client, upstream].filter((socket) => !socket.closed).length;
-  let end: PipeEnd | undefined;
-  let alarm: Disposable | undefined;
-  let resolveEnded: (end: PipeEnd) => void = () => {};
-  const ended = new Promise<PipeEnd>((resolve) => {
-    resolveEnded = resolve;
-  });
+  const joint = new Joint(client, upstream, o);
+  joint.begin(first);
+  return joint;
+}
+
+class Joint implements Pipe {
+  readonly sockets: Record<Side, Socket>;
+  readonly ended: Promise<PipeEnd>;
+  readonly #o: PipeOptions;
+  /** The other side has not taken what was read from this one. */
+  readonly #stalled: Record<Side, boolean> = { client: false, upstream: false };
+  readonly #buffers: Partial<Record<Side, ReadBuffer>> = {};
+  #lastMoveAt: number;
+  #endedSides = 0;
+  #openSockets: number;
+  #end: PipeEnd | undefined;
+  #alarm: Disposable | undefined;
+  #resolveEnded: (end: PipeEnd) => void = () => {};
+
+  constructor(client: Socket, upstream: Socket, o: PipeOptions) {
+    this.sockets = { client, upstream };
+    this.#o = o;
+    this.#lastMoveAt = o.clock.now();
+    this.#openSockets = (client.closed ? 0 : 1) + (upstream.closed ? 0 : 1);
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+  }
+
+  begin(first: readonly Buffer[]): void {
+    const { client, upstream } = this.sockets;
+    for (const side of ['client', 'upstream'] as const) {
+      const from = this.sockets[side];
+      this.#couple(side);
+      from.on('data', (bytes: Buffer) => {
+        if (!this.#relay(side, bytes)) from.pause();
+        if (bytes.length === pourBytes) queueMicrotask(() => this.#pour(side)); // not from inside the stream that gave them
+      });
+    }
+    this.#watch();
+    if (client.destroyed) this.#cut('client_reset');
+    if (upstream.destroyed) this.#cut('upstream_reset');
+    if (this.#openSockets === 0) this.#over('cut');
+    for (const bytes of first) upstream.write(bytes);
+    client.resume();
+    upstream.resume();
+  }
+
+  cut(): void {
+    this.#cut('cut');
+  }
+
+  #couple(side: Side): void {
+    const from = this.sockets[side];
+    from.on('end', () => this.#ends(side));
+    from.on('error', () => this.#cut(`${side}_reset`));
+    from.on('close', () => {
+      this.#openSockets -= 1;
+      // Closed without an error and before both directions ended: destroyed by somebody here.
+      if (!from.readableEnded || !(from.writableFinished || this.#endedSides === 2)) this.#cut('cut');
+      if (this.#openSockets === 0) this.#over('completed');
+    });
+  }
 
   /** Whether to read on from `side`: not while the other has not taken these bytes, which still lie where they were read. */
-  const relay = (side: Side, bytes: Buffer): boolean => {
-    lastMoveAt = clock.now();
-    const to = sockets[otherSide[side]];
+  #relay(side: Side, bytes: Buffer): boolean {
+    const { clock, onFlow } = this.#o;
+    this.#lastMoveAt = clock.now();
+    const to = this.sockets[otherSide[side]];
     to.write(bytes);
     if (to.writableLength === 0 || to.destroyed) return true;
-    stalled[side] = true;
-    o.onFlow?.(side, 'paused');
+    this.#stalled[side] = true;
+    onFlow?.(side, 'paused');
     to.write(nothing, (failed) => {
       if (failed) return;
-      stalled[side] = false;
-      lastMoveAt = clock.now();
-      o.onFlow?.(side, 'resumed');
-      sockets[side].resume();
+      this.#stalled[side] = false;
+      this.#lastMoveAt = clock.now();
+      onFlow?.(side, 'resumed');
+      this.sockets[side].resume();
     });
     return false;
-  };
+  }
 
   /** From now on `side` is read into a buffer of its own, if that can be had. */
-  const pour = (side: Side): void => {
-    if (buffers[side]) return;
+  #pour(side: Side): void {
+    if (this.#buffers[side]) return;
     const buffer = new ReadBuffer(large);
-    const moved = withOwnBuffers(sockets[side], {
+    const moved = withOwnBuffers(this.sockets[side], {
       buffer: () => buffer.current,
       callback: (bytes, filled) => {
-        const goOn = relay(side, filled.subarray(0, bytes));
+        const goOn = this.#relay(side, filled.subarray(0, bytes));
         // The same memory again is safe: either its bytes have been taken, or nothing is read until they are.
         buffer.next(bytes);
         return goOn;
       },
     });
     if (moved === undefined) return;
-    buffers[side] = buffer;
-    sockets[side] = moved.socket;
-    couple(side);
-    for (const bytes of moved.unread) sockets[otherSide[side]].write(bytes);
-    if (!stalled[side]) moved.socket.resume();
-  };
+    this.#buffers[side] = buffer;
+    this.sockets[side] = moved.socket;
+    this.#couple(side);
+    for (const bytes of moved.unread) this.sockets[otherSide[side]].write(bytes);
+    if (!this.#stalled[side]) moved.socket.resume();
+  }
 
-  const cut = (why: PipeEnd): void => {
-    end ??= why;
-    for (const socket of [sockets.client, sockets.upstream]) reset(socket);
-  };
-  const idleMs = (): number => (endedSides === 0 ? o.idleMs || Infinity : halfClosedIdleMsMax);
+  #ends(side: Side): void {
+    const to = this.sockets[otherSide[side]];
+    this.#endedSides += 1;
+    // Both have ended, and all was taken: closing says so as well as ending, and costs one turn less.
+    if (this.#endedSides === 2 && to.readableEnded && to.writableLength === 0) to.destroy();
+    else to.end();
+    this.#lastMoveAt = this.#o.clock.now();
+    this.#watch();
+  }
+
+  #cut(why: PipeEnd): void {
+    this.#end ??= why;
+    reset(this.sockets.client);
+    reset(this.sockets.upstream);
+  }
+
   /** One alarm for the whole life: when it rings and something has moved since, it is set anew from there. */
-  const watch = (): void => {
-    alarm?.[Symbol.dispose]();
-    if (idleMs() === Infinity) return;
-    alarm = clock.at(lastMoveAt + idleMs(), () => {
-      if (clock.now() - lastMoveAt >= idleMs()) cut('idle');
-      else watch();
-    });
-  };
-  const over = (otherwise: PipeEnd): void => {
-    alarm?.[Symbol.dispose]();
-    buffers.client?.[Symbol.dispose]();
-    buffers.upstream?.[Symbol.dispose]();
-    resolveEnded(end ?? otherwise);
-  };
-
-  const couple = (side: Side): void => {
-    const from = sockets[side];
-    from.on('end', () => {
-      const to = sockets[otherSide[side]];
-      endedSides += 1;
-      // Both have ended, and all was taken: closing says so as well as ending, and costs one turn less.
-      if (endedSides === 2 && to.readableEnded && to.writableLength === 0) to.destroy();
-      else to.end();
-      lastMoveAt = clock.now();
-      watch();
-    });
-    from.on('error', () => cut(`${side}_reset`));
-    from.on('close', () => {
-      openSockets -= 1;
-      // Closed without an error and before both directions ended: destroyed by somebody here.
-      if (!from.readableEnded || !(from.writableFinished || endedSides === 2)) cut('cut');
-      if (openSockets === 0) over('completed');
-    });
-  };
-  for (const side of ['client', 'upstream'] as const) {
-    const from = sockets[side];
-    couple(side);
-    from.on('data', (bytes: Buffer) => {
-      if (!relay(side, bytes)) from.pause();
-      if (bytes.length === pourBytes) queueMicrotask(() => pour(side)); // not from inside the stream that gave them
+  #watch(): void {
+    const { clock, idleMs } = this.#o;
+    this.#alarm?.[Symbol.dispose]();
+    const limitMs = this.#endedSides === 0 ? idleMs || Infinity : halfClosedIdleMsMax;
+    if (limitMs === Infinity) return;
+    this.#alarm = clock.at(this.#lastMoveAt + limitMs, () => {
+      if (clock.now() - this.#lastMoveAt >= limitMs) this.#cut('idle');
+      else this.#watch();
     });
   }
-  watch();
-  if (client.destroyed) cut('client_reset');
-  if (upstream.destroyed) cut('upstream_reset');
-  if (openSockets === 0) over('cut');
-  for (const bytes of first) upstream.write(bytes);
-  client.resume();
-  upstream.resume();
-  return { sockets, cut: () => cut('cut'), ended };
+
+  #over(otherwise: PipeEnd): void {
+    this.#alarm?.[Symbol.dispose]();
+    this.#buffers.client?.[Symbol.dispose]();
+    this.#buffers.upstream?.[Symbol.dispose]();
+    this.#resolveEnded(this.#end ?? otherwise);
+  }
 }
