@@ -6,7 +6,7 @@
  */
 import { Backoff } from './config.ts';
 import type { Effect } from './events.ts';
-import { fail } from './writes.ts';
+import { fail } from './failures.ts';
 
 interface Waiting {
   readonly id: number;

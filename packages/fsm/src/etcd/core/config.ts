@@ -13,13 +13,6 @@ export interface CoreConfig {
   readonly compactAfterBytes: number;
 }
 
-/** A watch is asked for a sign of life this often, in ms, and given up after this long without one. */
-export const lifeAskMs = 1_000;
-export const silenceMs = 3_000;
-
-/** A follower looks at the leader's lease this often, in ms. */
-export const leaseAskMs = 250;
-
 const retryMsMin = 25;
 const retryMsMax = 1_000;
 const patienceMsMin = 400;

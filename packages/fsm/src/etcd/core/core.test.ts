@@ -209,6 +209,17 @@ describe('a write in the middle of which the lead is lost', () => {
   });
 });
 
+test('an answer that comes after a snapshot has overtaken it is not applied again', () => {
+  const core = leading();
+  const { entry } = find(core.step({ kind: 'append', job: job(1) }, 1), 'commit');
+  core.step({ kind: 'deadline' }, 1_000);
+  core.step({ kind: 'snapshotRead', run: 2, index: 3, bytes: 10 }, 1_050);
+  const effects = core.step({ kind: 'committed', id: entry.id, revision: 6 }, 1_060);
+  assert.deepEqual(kinds(effects), ['fail']);
+  assert.equal(find(effects, 'fail').code, 'log_outcome_unknown');
+  assert.equal(core.stats().lastIndex, 3);
+});
+
 test('barrier: who comes while the question is on its way waits for the next', () => {
   const core = leading();
   find(core.step({ kind: 'barrier', id: 1 }, 1), 'readBarrier');
@@ -233,7 +244,7 @@ test('halted: what the state machine cannot apply, nobody is asked to try again'
   const core = leading();
   core.step({ kind: 'append', job: job(1) }, 1);
   const effects = core.step({ kind: 'halted' }, 2);
-  assert.deepEqual(kinds(effects), ['unwatch', 'revoke', 'unwatch', 'fail', 'halt', 'leadership']);
+  assert.deepEqual(kinds(effects), ['unwatch', 'revoke', 'fail', 'halt', 'leadership']);
   assert.equal(find(core.step({ kind: 'append', job: job(2) }, 3), 'fail').code, 'log_halted');
   assert.equal(core.deadline(), Number.POSITIVE_INFINITY);
 });

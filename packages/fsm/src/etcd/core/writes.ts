@@ -9,6 +9,7 @@ import type { Entry } from '../wire/values.ts';
 import type { CoreConfig } from './config.ts';
 import { Backoff } from './config.ts';
 import type { Effect, Job } from './events.ts';
+import { fail, failAll } from './failures.ts';
 
 interface Waiting {
   readonly job: Job;
@@ -115,10 +116,10 @@ export class Writes {
 
   /** Nothing of what waits was sent. */
   refuse(code: Extract<Effect, { kind: 'fail' }>['code'], detail: string): readonly Effect[] {
-    const refused = this.#queue.map(({ job }) => fail(job.id, code, detail));
+    const refused = this.#queue.map(({ job }) => job.id);
     this.#queue = [];
     this.#queueBytes = 0;
-    return refused;
+    return failAll(refused, code, detail);
   }
 
   expire(now: number): readonly Effect[] {
@@ -148,14 +149,6 @@ export class Writes {
     const waiting = [this.#queue[0], this.inFlight?.jobs.find((one) => one !== undefined)];
     return Math.min(...waiting.map((one) => one?.until ?? Number.POSITIVE_INFINITY));
   }
-}
-
-export function fail(
-  id: number,
-  code: Extract<Effect, { kind: 'fail' }>['code'],
-  detail: string,
-): Extract<Effect, { kind: 'fail' }> {
-  return { kind: 'fail', id, code, detail };
 }
 
 function bytesOf(job: Job): number {
