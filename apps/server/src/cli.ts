@@ -72,6 +72,8 @@ async function main(argv: readonly string[]): Promise<void> {
   addEventCommand(program, print);
   const { addGatewayCommands } = await import('./commands/gateway-commands.ts');
   addGatewayCommands(program, print);
+  const { addKeyringCommand } = await import('./commands/keyring-command.ts');
+  addKeyringCommand(program, print);
   const { addSnapshotCommands } = await import('./commands/snapshot-commands.ts');
   addSnapshotCommands(program, print);
 

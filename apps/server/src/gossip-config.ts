@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import type { MemberlistConfig } from '@fed/memberlist';
-import { Keyring, lan, wan } from '@fed/memberlist';
+import { lan, wan } from '@fed/memberlist';
 import type { SerfConfig } from '@fed/serf';
 import type { Config } from './config/config.ts';
 
@@ -30,6 +30,7 @@ export function wanSerf(config: Config): Partial<SerfConfig> {
     nameConflictResolution: false,
     rejoinAfterLeave: config.rejoinAfterLeave,
     snapshotPath: join(config.dataDir, 'serf', 'remote.snapshot'),
+    keyringPath: join(config.dataDir, 'serf', 'remote.keyring'),
   };
 }
 
@@ -40,10 +41,6 @@ export function lanSerf(config: Config): Partial<SerfConfig> {
     nameConflictResolution: false,
     rejoinAfterLeave: config.rejoinAfterLeave,
     snapshotPath: join(config.dataDir, 'serf', 'local.snapshot'),
+    keyringPath: join(config.dataDir, 'serf', 'local.keyring'),
   };
-}
-
-/** A ring of its own for each pool: their keys may be rotated one after the other. */
-export function ring(config: Config): Keyring {
-  return config.gossipKey === undefined ? new Keyring() : new Keyring([], config.gossipKey);
 }

@@ -24,7 +24,7 @@ export interface Machine {
   /** Certificate and key, checked before they are used. Throws ConfigError. */
   readonly readIdentity: typeof readIdentity;
   readonly openLog: (config: Config, log: Log) => OpenEngine;
-  /** The pool's settings with the place where it remembers its members, or without one. */
+  /** The pool's settings with the places where it remembers its members and keys, or without them. */
   readonly remembering: (config: Partial<SerfConfig>) => Partial<SerfConfig>;
   /** Datagrams and streams within the datacenter. */
   readonly openGossip: (o: Parameters<typeof openUdpTcpTransport>[0]) => Promise<Transport>;

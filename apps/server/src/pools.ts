@@ -4,12 +4,13 @@
  * Lives here: what each pool is opened with. Must not live here: what their members mean to us (wan-members.ts).
  */
 import { wanName } from '@fed/alpn-mux';
-import type { Transport } from '@fed/memberlist';
+import type { Keyring, Transport } from '@fed/memberlist';
 import { openSerf, type Serf, type SerfEvent, type SerfMember } from '@fed/serf';
 import type { WanfedTransport } from '@fed/wanfed-transport';
 import { binding } from './binding.ts';
 import type { Config } from './config/config.ts';
-import { lanGossip, lanSerf, ring, wanGossip, wanSerf } from './gossip-config.ts';
+import { lanGossip, lanSerf, wanGossip, wanSerf } from './gossip-config.ts';
+import { openRing } from './keyring/ring.ts';
 import { type AdmissionOptions, lanAdmission } from './lan/admission.ts';
 import type { RoomEvent } from './log.ts';
 import type { Machine } from './machine.ts';
@@ -37,16 +38,17 @@ export function openWanSockets(config: Config, machine: Machine): Promise<Transp
   );
 }
 
-export function openWanPool(o: PoolOptions & { readonly transport: WanfedTransport }): Promise<Serf> {
+export async function openWanPool(o: PoolOptions & { readonly transport: WanfedTransport }): Promise<Serf> {
   const { config, transport, onEvent, onAnswer, log } = o;
   const { clock, rng, randomBytes, machine } = o.world;
+  const settings = machine.remembering(wanSerf(config));
   return openSerf({
     name: wanName(config.nodeName, config.datacenter),
     tags: serverTags(ownTags(o)),
     transport,
-    keyring: ring(config),
+    keyring: await keysOf(o, settings.keyringPath),
     memberlist: wanGossip(config),
-    config: machine.remembering(wanSerf(config)),
+    config: settings,
     refuseMember: refuseStrangers,
     ...(onEvent === undefined ? {} : { onEvent }),
     ...(onAnswer === undefined ? {} : { onAnswer }),
@@ -63,6 +65,8 @@ export async function openLanPool(
   const { config, nodeId, foundAlone, onEvent, log } = o;
   const { clock, rng, randomBytes, machine } = o.world;
   const bind = { host: config.bindHost, port: config.lanPort };
+  const settings = machine.remembering(lanSerf(config));
+  const keyring = await keysOf(o, settings.keyringPath);
   const transport = await openSockets(machine, 'ports.serf_lan', bind, config.advertiseHost);
   let pool: Serf | undefined;
   const members = (): readonly SerfMember[] => pool?.members() ?? [];
@@ -70,9 +74,9 @@ export async function openLanPool(
     name: config.nodeName,
     tags: serverTags({ ...ownTags(o), wanJoinPort: config.wanPort }),
     transport,
-    keyring: ring(config),
+    keyring,
     memberlist: lanGossip(config),
-    config: machine.remembering(lanSerf(config)),
+    config: settings,
     refuseMember: lanAdmission({ config, nodeId, members, foundAlone }),
     ...(onEvent === undefined ? {} : { onEvent }),
     clock,
@@ -90,6 +94,20 @@ function openSockets(
   advertiseHost: string,
 ): Promise<Transport> {
   return binding(key, bind, () => machine.openGossip({ ...bind, advertise: { host: advertiseHost } }));
+}
+
+/** A ring of its own for each pool: their keys may be rotated one after the other. */
+function keysOf({ config, log }: PoolOptions, path: string | undefined): Promise<Keyring> {
+  return openRing({
+    gossipKey: config.gossipKey,
+    path,
+    outdated: (file) =>
+      log({
+        level: 'warn',
+        code: 'encrypt_outdated',
+        text: `the configured 'encrypt' is none of the keys in ${file}, which are used instead`,
+      }),
+  });
 }
 
 function ownTags({ config, nodeId }: PoolOptions): Parameters<typeof serverTags>[0] {

@@ -97,6 +97,10 @@ export function needOperator(authorizer: Authorizer, wanted: 'read' | 'write'): 
   if (!authorizer.operator(wanted)) throw denied(authorizer, `operator:${wanted}`);
 }
 
+export function needKeyring(authorizer: Authorizer, wanted: 'read' | 'write'): void {
+  if (!authorizer.keyring(wanted)) throw denied(authorizer, `keyring:${wanted}`);
+}
+
 export function needManagement(authorizer: Authorizer): void {
   if (!authorizer.management) throw denied(authorizer, 'acl:write');
 }

@@ -11,7 +11,7 @@ import type { Value } from '@fed/msgpack';
 import { RpcApplicationError } from '@fed/rpc';
 import { type Args, asArgs, text } from '../rpc/args.ts';
 import type { Endpoint } from '../rpc/ask.ts';
-import { type Access, AccessError, need, needManagement, needOperator } from './access.ts';
+import { type Access, AccessError, need, needKeyring, needManagement, needOperator } from './access.ts';
 import type { Authorizer } from './rules.ts';
 
 interface Rule {
@@ -172,6 +172,9 @@ const rules: Readonly<Record<string, Rule>> = {
   'FederationState.List': operatorRead,
   'FederationState.ListMeshGateways': meshGateways,
 
+  'Internal.KeyringOperation': {
+    before: (who, args) => needKeyring(who, text(args, 'Operation') === 'list' ? 'read' : 'write'),
+  },
   'Internal.EventFire': { before: (who, args) => need(who, 'event', text(args, 'Name'), 'write') },
   'Internal.ServiceDump': rowsOf<CheckServiceNode>('Nodes', seesInstance),
   'Internal.NodeInfo': nodeDump,

@@ -19,12 +19,14 @@ export interface NamedRules {
 
 export interface Rules {
   readonly operator: Level | undefined;
+  readonly keyring: Level | undefined;
   readonly named: Readonly<Record<Resource, NamedRules>>;
 }
 
 /** The rules as a configuration file has them. */
 export interface RulesDocument {
   readonly operator?: Level | undefined;
+  readonly keyring?: Level | undefined;
   readonly agent?: NamedDocument | undefined;
   readonly agent_prefix?: NamedDocument | undefined;
   readonly event?: NamedDocument | undefined;
@@ -41,6 +43,7 @@ export function readRules(document: RulesDocument): Rules {
     new Map(Object.entries(named ?? {}).map(([name, { policy }]) => [name, policy]));
   return {
     operator: document.operator,
+    keyring: document.keyring,
     named: {
       agent: { exact: levels(document.agent), prefix: levels(document.agent_prefix) },
       event: { exact: levels(document.event), prefix: levels(document.event_prefix) },
@@ -56,11 +59,12 @@ export interface Authorizer {
   /** May do everything, snapshots included. */
   readonly management: boolean;
   operator(wanted: 'read' | 'write'): boolean;
+  keyring(wanted: 'read' | 'write'): boolean;
   may(resource: Resource, name: string, wanted: 'read' | 'write'): boolean;
 }
 
 export function allowAll(accessor: string): Authorizer {
-  return { accessor, management: true, operator: () => true, may: () => true };
+  return { accessor, management: true, operator: () => true, keyring: () => true, may: () => true };
 }
 
 export function authorizerOf(accessor: string, rules: Rules, otherwise: DefaultPolicy): Authorizer {
@@ -70,6 +74,7 @@ export function authorizerOf(accessor: string, rules: Rules, otherwise: DefaultP
     accessor,
     management: false,
     operator: (wanted) => enough(rules.operator, wanted),
+    keyring: (wanted) => enough(rules.keyring, wanted),
     may: (resource, name, wanted) => enough(levelFor(rules.named[resource], name), wanted),
   };
 }

@@ -53,7 +53,7 @@ function fetchOnce(
       url.protocol === 'https:'
         ? requestTls(url, { ...options, rejectUnauthorized: !TLSSkipVerify })
         : request(url, options);
-    sent.once('error', reject);
+    sent.on('error', reject);
     sent.once('response', (response) => {
       const { location } = response.headers;
       const moved = location !== undefined && [301, 302, 303, 307, 308].includes(response.statusCode ?? 0);
@@ -98,7 +98,7 @@ function probeTcp(address: string, timeoutMs: number, signal: AbortSignal): Prom
       end({ status: 'critical', output: `dial tcp ${address}: i/o timeout` }),
     );
     socket.once('connect', () => end({ status: 'passing', output: `TCP connect ${address}: Success` }));
-    socket.once('error', (error: NodeJS.ErrnoException) =>
+    socket.on('error', (error: NodeJS.ErrnoException) =>
       end({ status: 'critical', output: `dial tcp ${address}: connect: ${error.code ?? error.message}` }),
     );
   });

@@ -161,7 +161,7 @@ export function addClientCommands(program: Command, print: (text: string) => voi
           throw new ClientError(
             `${alive} server(s) of ${name} are alive and would write the record again at once; have them leave first, or say --force`,
           );
-        await client.delete(`/v1/internal/federation-state/${encodeURIComponent(name as string)}`);
+        await client.send('DELETE', `/v1/internal/federation-state/${encodeURIComponent(name as string)}`);
         print(`the federation state of ${name} is deleted`);
       }),
     );

@@ -28,8 +28,9 @@ export interface Client {
   get<T>(path: string, query?: Query): Promise<T>;
   bytes(path: string, query?: Query): Promise<Buffer>;
   put(path: string, query?: Query, body?: Uint8Array): Promise<void>;
-  delete(path: string): Promise<void>;
-  /** The same where the answer says something, as JSON. */
+  /** Another verb, where nothing is answered. */
+  send(method: string, path: string, query?: Query, body?: Uint8Array): Promise<void>;
+  /** A PUT where the answer says something, as JSON. */
   putFor<T>(path: string, query?: Query, body?: Uint8Array): Promise<T>;
 }
 
@@ -49,7 +50,11 @@ export function createClient(flags: ClientFlags, env: NodeJS.ProcessEnv = proces
     const options: RequestOptions = {
       method,
       agent: false,
-      ...(token === undefined ? {} : { headers: { 'X-Consul-Token': token } }),
+      headers: {
+        ...(token === undefined ? {} : { 'X-Consul-Token': token }),
+        // Node says it by itself for some verbs only.
+        ...(body === undefined ? {} : { 'Content-Length': String(body.length) }),
+      },
       ...(socketPath === undefined ? {} : { socketPath }),
     };
     const sent =
@@ -66,7 +71,7 @@ export function createClient(flags: ClientFlags, env: NodeJS.ProcessEnv = proces
       JSON.parse((await request('GET', path, query)).toString('utf8')) as T,
     bytes: (path, query = {}) => request('GET', path, query),
     put: async (path, query = {}, body) => void (await request('PUT', path, query, body)),
-    delete: async (path) => void (await request('DELETE', path, {})),
+    send: async (method, path, query = {}, body) => void (await request(method, path, query, body)),
     putFor: async <T>(path: string, query: Query = {}, body?: Uint8Array) =>
       JSON.parse((await request('PUT', path, query, body)).toString('utf8')) as T,
   };

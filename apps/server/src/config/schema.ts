@@ -34,6 +34,7 @@ const level = z.enum(['deny', 'read', 'write']);
 const named = z.record(text, z.strictObject({ policy: level }));
 /** Rules in the original's JSON form, for what there is here. */
 const rules = z.strictObject({
+  keyring: level.optional(),
   operator: level.optional(),
   agent: named.optional(),
   agent_prefix: named.optional(),

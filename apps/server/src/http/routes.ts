@@ -15,6 +15,7 @@ import { forceLeave } from '../wan-members.ts';
 import { agentRoutes } from './agent.ts';
 import { catalogWriteRoutes } from './catalog-writes.ts';
 import { eventRoutes } from './events.ts';
+import { keyringRoutes } from './keyring.ts';
 import { meshRoutes } from './mesh.ts';
 import { type MonitorOptions, monitorRoutes } from './monitor.ts';
 import { operatorRoutes } from './operator.ts';
@@ -63,6 +64,7 @@ export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {
       restored: () => takePlace({ fsm, self, serverPort: config.serverPort }),
     }),
     ...eventRoutes({ ...config, ask, book: rooms.events, clock: rooms.clock, randomBytes: o.randomBytes }),
+    ...keyringRoutes({ datacenter, ask, datacenters: () => rooms.router.datacenters() }),
     ...monitorRoutes({ nodeName, watch: o.watchLog }),
     ...xdsRoutes({ nodeName, gateways: rooms.gateways, now: () => rooms.clock.now() }),
     ...agentRoutes({

@@ -4,6 +4,7 @@
  * Must not live here: an answer (the files beside this one), what surrounds all answers (around-endpoints.ts).
  */
 import type { Fsm } from '@fed/fsm';
+import type { Serf } from '@fed/serf';
 import { catalogWriteEndpoints } from '../catalog-writes/endpoints.ts';
 import type { Config } from '../config/config.ts';
 import type { Authority } from '../connect-ca/authority.ts';
@@ -15,10 +16,11 @@ import type { Callers } from './callers.ts';
 import { catalogEndpoints } from './catalog.ts';
 import { configEntryEndpoints } from './config-entry.ts';
 import { connectCaEndpoints } from './connect-ca.ts';
-import { type CoordinateOptions, coordinateEndpoints } from './coordinate.ts';
+import { coordinateEndpoints } from './coordinate.ts';
 import { federationStateEndpoints } from './federation-state.ts';
 import { intentionEndpoints } from './intention.ts';
-import { type InternalOptions, internalEndpoints } from './internal.ts';
+import { internalEndpoints } from './internal.ts';
+import { keyringEndpoints } from './keyring.ts';
 import { statusEndpoints } from './status.ts';
 
 export interface EndpointsOptions {
@@ -30,8 +32,8 @@ export interface EndpointsOptions {
   readonly servers: LanServers;
   readonly callers: Callers;
   readonly authority: Authority;
-  readonly wan: CoordinateOptions['wan'];
-  readonly lan: InternalOptions['lan'];
+  readonly wan: () => Serf;
+  readonly lan: () => Serf;
   readonly wallMs: () => number;
 }
 
@@ -51,6 +53,7 @@ export function serverEndpoints(o: EndpointsOptions): Readonly<Record<string, En
     }),
     ...federationStateEndpoints({ ...reading, wallMs, callers }),
     ...internalEndpoints({ ...reading, lan }),
+    ...keyringEndpoints({ datacenter, lan, wan }),
     ...connectCaEndpoints({ ...reading, authority, callers }),
     ...configEntryEndpoints(reading),
     ...intentionEndpoints(reading),

@@ -175,7 +175,7 @@ export class SimServer {
       readIdentity: () => ({ material, expiresAtMs: epochMs + 365 * 86_400_000 }),
       openLog: ({ dataDir }) => embeddedLog({ dir: `${dataDir}/log`, fs: this.disk }),
       // The pools remember their members in files of their own; without one they have more to find out after a restart.
-      remembering: ({ snapshotPath: _, ...rest }) => rest,
+      remembering: ({ snapshotPath: _s, keyringPath: _k, ...rest }) => rest,
       openGossip: async ({ port }) => new GossipPort(net, host, port),
       dialAlpn: ({ via, ...o }) => dial(net, life.process, identity, { ...o, to: via }),
       dialServer: (o) => this.#dialServer(life, o),
