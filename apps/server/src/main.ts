@@ -312,7 +312,7 @@ export async function runServer(
     },
   });
   using _routes = locator.onRoutes((changed) =>
-    followRoutes(changed, { datacenter, transport, pool, reach }),
+    followRoutes(changed, { datacenter, primary, router, transport, pool, reach }),
   );
   using _reachable = locator.onReachable((to) => {
     pool.forgive(to);
