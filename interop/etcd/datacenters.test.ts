@@ -1,17 +1,22 @@
 /**
- * Two datacenters of three servers and a gateway each, one federation: what a datacenter is when any of its servers may go.
+ * Two datacenters of three servers and two gateways each, one federation: what a datacenter is when any of its servers may go.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EtcdCluster } from './cluster.ts';
-import { Datacenters, patienceMs, type Server } from './datacenters.ts';
+import { type Answer, Datacenters, type Gateway, patienceMs, type Server } from './datacenters.ts';
 
 let etcd: EtcdCluster;
 let all: Datacenters;
 
 beforeAll(async () => {
   etcd = await EtcdCluster.open(1);
-  all = await Datacenters.prepare({ datacenters: ['dc1', 'dc2'], serversEach: 3, etcd: etcd.endpoints });
+  all = await Datacenters.prepare({
+    datacenters: ['dc1', 'dc2'],
+    serversEach: 3,
+    gatewaysEach: 2,
+    etcd: etcd.endpoints,
+  });
   all.startAll();
   await all.until('the federation has formed', () => all.formed());
 }, 2 * patienceMs);
@@ -100,42 +105,45 @@ describe('a datacenter of three servers', () => {
   });
 });
 
+/** What became of a question: 'ok', or why not. */
+const outcome = (asked: Promise<Answer>): Promise<string> =>
+  asked.then(({ status, text }) => (status === 200 ? 'ok' : `${status} ${text}`), String);
+const bad = (outcomes: readonly string[]): readonly string[] => outcomes.filter((each) => each !== 'ok');
+
+/** Asks every 100 ms, without waiting for answers; then waits for all of them. */
+async function steadily(times: number, ask: (i: number) => Promise<Answer>): Promise<readonly string[]> {
+  const asked: Promise<string>[] = [];
+  for (let i = 0; i < times; i++) {
+    asked.push(outcome(ask(i)));
+    await pause(100);
+  }
+  return await Promise.all(asked);
+}
+
+const register = (server: Server, node: string): Promise<Answer> =>
+  all.ask(server, '/v1/catalog/register', { Node: node, Address: '10.0.1.1' });
+
 describe('when the leader of the primary is killed', () => {
   test(
-    'writes and reads go on, another leads, publishes, and dc2 reads dc1 all along',
+    'writes and reads go on, another leads and publishes, and dc2 reads dc1 all along',
     async () => {
       const killed = await all.leader('dc1');
       const [survivor] = others('dc1', killed) as [Server];
       const [abroad] = all.of('dc2') as [Server];
-      const before = await all.get<readonly { Datacenter: string; ModifyIndex: number }[]>(
-        survivor,
-        '/v1/internal/federation-states',
-      );
-
-      const writes: Promise<string>[] = [];
-      const reads: Promise<string>[] = [];
-      const outcome = (asked: Promise<{ readonly status: number; readonly text: string }>): Promise<string> =>
-        asked.then(({ status, text }) => (status === 200 ? 'ok' : `${status} ${text}`), String);
       const began = performance.now();
       await killed.child?.kill();
-      for (let i = 0; i < 40; i++) {
-        const node = `w${i}`;
-        writes.push(outcome(all.ask(survivor, '/v1/catalog/register', { Node: node, Address: '10.0.1.1' })));
-        reads.push(outcome(all.ask(abroad, '/v1/catalog/nodes?dc=dc1')));
-        await pause(100);
-      }
-      const written = await Promise.all(writes);
-      const read = await Promise.all(reads);
-      expect(written.filter((each) => each !== 'ok')).toEqual([]);
-      expect(read.filter((each) => each !== 'ok')).toEqual([]);
+      const [written, read] = await Promise.all([
+        steadily(40, (i) => register(survivor, `w${i}`)),
+        steadily(40, () => all.ask(abroad, '/v1/catalog/nodes?dc=dc1')),
+      ]);
+      expect([bad(written), bad(read)]).toEqual([[], []]);
+      const tookMs = Math.round(performance.now() - began);
+      process.stdout.write(`  leader killed: 40 of 40 writes, 40 of 40 reads from dc2, in ${tookMs} ms\n`);
       const nodes = await all.get<readonly { Node: string }[]>(survivor, '/v1/catalog/nodes');
       for (let i = 0; i < 40; i++) expect(nodes.map(({ Node }) => Node)).toContain(`w${i}`);
 
       const next = await all.leader('dc1');
       expect(next).not.toBe(killed);
-      process.stdout.write(
-        `  leader killed; all of 40 writes and 40 reads answered within ${Math.round(performance.now() - began)} ms\n`,
-      );
       await all.until('gossip’s check of the killed server is critical', async () => {
         const checks = await all.get<readonly { Status: string; CheckID: string }[]>(
           next,
@@ -143,23 +151,82 @@ describe('when the leader of the primary is killed', () => {
         );
         return checks.some(({ CheckID, Status }) => CheckID === 'serfHealth' && Status === 'critical');
       });
-      // A gateway that changes is published by the new leader.
-      const [gateway] = all.gateways;
-      await gateway?.child?.kill();
-      await all.until('dc1 says that its gateway is gone', async () => {
-        const states = await all.get<readonly { Datacenter: string; ModifyIndex: number }[]>(
-          survivor,
-          '/v1/internal/federation-states',
-        );
-        const of = (list: typeof states): number =>
-          list.find(({ Datacenter }) => Datacenter === 'dc1')?.ModifyIndex ?? 0;
-        return of(states) > of(before);
-      });
-      all.startGateway(gateway!);
+      expect(bad(await steadily(10, () => all.ask(abroad, '/v1/catalog/nodes?dc=dc1')))).toEqual([]);
+
+      // What happens to a gateway now is published by the new leader, and heard in dc2.
+      const gateway = all.gateways.find((g) => g.datacenter === 'dc1' && g.server !== killed.name) as Gateway;
+      const left = all.gateways.some((g) => g.datacenter === 'dc1' && g.server === killed.name) ? 0 : 1;
+      await all.until('one more is gone', async () => (await all.published(next, 'dc1')) === left + 1);
+      await gateway.child?.kill();
+      await all.until('dc1 says so', async () => (await all.published(next, 'dc1')) === left);
+      all.startGateway(gateway);
       all.start(killed);
       await all.until('all is as before', () => all.formed());
     },
     3 * patienceMs,
+  );
+});
+
+describe('when the leader of the primary is frozen', () => {
+  test(
+    'reads go on all along and writes as soon as another leads; thawed, it knows that it does not',
+    async () => {
+      const frozen = await all.leader('dc1');
+      const [survivor] = others('dc1', frozen) as [Server];
+      const [abroad] = all.of('dc2') as [Server];
+      frozen.child?.signal('SIGSTOP');
+      try {
+        const reads = steadily(40, (i) => all.ask(i % 2 ? survivor : abroad, '/v1/catalog/nodes?dc=dc1'));
+        await all.until('another leads', async () => {
+          const told = await all.get<string>(survivor, '/v1/status/leader');
+          return told !== '' && told !== frozen.address;
+        });
+        expect(bad(await steadily(10, (i) => register(survivor, `f${i}`)))).toEqual([]);
+        expect(bad(await reads)).toEqual([]);
+      } finally {
+        frozen.child?.signal('SIGCONT');
+      }
+      expect(await all.leader('dc1')).not.toBe(frozen);
+      // What it answers now, it has from who leads.
+      const nodes = await all.get<readonly { Node: string }[]>(frozen, '/v1/catalog/nodes?consistent');
+      expect(nodes.map(({ Node }) => Node)).toContain('f9');
+      await all.until('all is as before', () => all.formed());
+    },
+    2 * patienceMs,
+  );
+});
+
+describe('when etcd is away', () => {
+  test(
+    'nobody leads; what is known is still read, and gateways go on; all else is refused in the original’s words',
+    async () => {
+      const [server] = all.of('dc1') as [Server];
+      const [abroad] = all.of('dc2') as [Server];
+      const [member] = etcd.members;
+      await etcd.kill(member!);
+      await all.until(
+        'nobody leads',
+        async () => (await all.get<string>(server, '/v1/status/leader')) === '',
+      );
+      const stale = await all.ask(server, '/v1/catalog/nodes?stale');
+      expect([stale.status, stale.headers.get('x-consul-knownleader')]).toEqual([200, 'false']);
+      expect(await outcome(all.ask(abroad, '/v1/catalog/nodes?stale&dc=dc1'))).toBe('ok');
+      const [read, write] = await Promise.all([
+        all.ask(server, '/v1/catalog/nodes'),
+        register(server, 'nowhere'),
+      ]);
+      expect([read.status, write.status]).toEqual([500, 500]);
+      expect(read.text + write.text).toMatch(/No cluster leader.*No cluster leader/s);
+
+      etcd.start(member!);
+      await all.leader('dc1');
+      expect(await outcome(register(server, 'again'))).toBe('ok');
+      const nodes = await all.get<readonly { Node: string }[]>(abroad, '/v1/catalog/nodes?dc=dc1');
+      expect(nodes.map(({ Node }) => Node)).toEqual(expect.arrayContaining(['again', 'w0', 'f0']));
+      expect(nodes.map(({ Node }) => Node)).not.toContain('nowhere');
+      await all.until('all is as before', () => all.formed());
+    },
+    2 * patienceMs,
   );
 });
 

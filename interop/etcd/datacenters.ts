@@ -2,7 +2,8 @@
  * datacenters.ts: a federation whose datacenters have several servers each, as the programs an operator starts.
  *
  * Every datacenter keeps its log below a prefix of its own in one etcd; its servers are told of each other's LAN addresses,
- * those of a secondary of the primary's gateway, and nothing else. One gateway stands beside the first server of each.
+ * those of a secondary of the primary's gateways, and nothing else. Gateways stand beside the first servers of each: one
+ * that registers with a server is as good as that server's node, so one alone would go with it.
  * Lives here: files, ports, starting, asking. Must not live here: what is expected.
  */
 import { execFileSync } from 'node:child_process';
@@ -31,6 +32,9 @@ export interface Server {
 
 export interface Gateway {
   readonly datacenter: string;
+  readonly id: string;
+  /** Whose agent it registers with, and whose routes it takes. */
+  readonly server: string;
   readonly address: string;
   readonly adminUrl: string;
   child: Child | undefined;
@@ -59,6 +63,7 @@ export class Datacenters implements AsyncDisposable {
   static async prepare(o: {
     readonly datacenters: readonly string[];
     readonly serversEach: number;
+    readonly gatewaysEach: number;
     readonly etcd: readonly string[];
     readonly config?: Readonly<Record<string, unknown>>;
   }): Promise<Datacenters> {
@@ -70,19 +75,26 @@ export class Datacenters implements AsyncDisposable {
     fed('tls', 'ca', 'create');
     const encrypt = fed('keygen').trim();
     const perServer = 5;
-    const perDatacenter = perServer * o.serversEach + 2;
+    const perGateway = 2;
+    const perDatacenter = perServer * o.serversEach + perGateway * o.gatewaysEach;
     const ports = await freePorts(o.datacenters.length * perDatacenter);
-    const gateways = o.datacenters.map((datacenter, d): Gateway => {
-      const [address, admin] = ports.slice(d * perDatacenter, d * perDatacenter + 2);
-      return {
-        datacenter,
-        address: `${host}:${address}`,
-        adminUrl: `http://${host}:${admin}`,
-        child: undefined,
-      };
-    });
+    const take = (d: number, at: number, count: number): readonly number[] =>
+      ports.slice(d * perDatacenter + at, d * perDatacenter + at + count);
+    const gateways = o.datacenters.flatMap((datacenter, d) =>
+      Array.from({ length: o.gatewaysEach }, (_, g): Gateway => {
+        const [address, admin] = take(d, g * perGateway, perGateway);
+        return {
+          datacenter,
+          id: `gateway-${g + 1}`,
+          server: `n${g + 1}`,
+          address: `${host}:${address}`,
+          adminUrl: `http://${host}:${admin}`,
+          child: undefined,
+        };
+      }),
+    );
     const portsOf = (d: number, s: number): readonly number[] =>
-      ports.slice(d * perDatacenter + 2 + s * perServer, d * perDatacenter + 2 + (s + 1) * perServer);
+      take(d, perGateway * o.gatewaysEach + s * perServer, perServer);
     const primary = o.datacenters[0] as string;
     const servers: Server[] = [];
     for (const [d, datacenter] of o.datacenters.entries())
@@ -113,7 +125,9 @@ export class Datacenters implements AsyncDisposable {
           verify_server_hostname: true,
           connect: { enabled: true, enable_mesh_gateway_wan_federation: true },
           ports: { server, serf_lan: lan, serf_wan: wan, http, grpc },
-          ...(datacenter === primary ? {} : { primary_gateways: [(gateways[0] as Gateway).address] }),
+          ...(datacenter === primary
+            ? {}
+            : { primary_gateways: gateways.slice(0, o.gatewaysEach).map(({ address }) => address) }),
           ...o.config,
         };
         writeFileSync(configFile, JSON.stringify(config, undefined, 2));
@@ -147,7 +161,7 @@ export class Datacenters implements AsyncDisposable {
   }
 
   startGateway(gateway: Gateway): void {
-    const beside = this.of(gateway.datacenter)[0] as Server;
+    const beside = this.of(gateway.datacenter).find(({ name }) => name === gateway.server) as Server;
     const args = [
       gatewayCli,
       '--expose-servers',
@@ -156,9 +170,9 @@ export class Datacenters implements AsyncDisposable {
       '--address',
       gateway.address,
     ];
-    args.push('--wan-address', gateway.address, '--admin-bind', gateway.adminUrl.replace('http://', ''));
-    gateway.child = new Child(`gateway of ${gateway.datacenter}`, process.execPath, {
-      args: [...args, '--drain-time', '0s'],
+    args.push('--proxy-id', gateway.id, '--wan-address', gateway.address, '--drain-time', '0s');
+    gateway.child = new Child(`${gateway.id} of ${gateway.datacenter}`, process.execPath, {
+      args: [...args, '--admin-bind', gateway.adminUrl.replace('http://', '')],
       cwd: this.folder,
     });
   }
@@ -195,31 +209,41 @@ export class Datacenters implements AsyncDisposable {
     });
   }
 
-  /** Every server reads every datacenter, sees all members alive, and every datacenter's gateway is published. */
-  async formed(): Promise<true | undefined> {
+  /** Every server reads every datacenter, sees all members alive, and every gateway is published as passing. */
+  async formed(): Promise<boolean> {
     const members = this.servers.map(({ name, datacenter }) => `${name}.${datacenter}`).sort();
+    const datacenters = [...new Set(this.servers.map(({ datacenter }) => datacenter))];
     for (const server of this.servers) {
       const wan = await this.get<readonly { readonly Name: string; readonly Status: number }[]>(
         server,
         '/v1/agent/members?wan=1',
       );
       const seen = wan.filter(({ Status }) => Status === 1).map(({ Name }) => Name);
-      if (String(seen.sort()) !== String(members)) return undefined;
-      for (const { datacenter } of this.gateways) {
-        const rows = await this.get<readonly { readonly Node: { readonly Node: string } }[]>(
+      if (String(seen.sort()) !== String(members)) return false;
+      for (const datacenter of datacenters) {
+        const rows = await this.get<readonly unknown[]>(
           server,
           `/v1/health/service/consul?passing&dc=${datacenter}`,
         );
-        if (rows.length !== this.of(datacenter).length) return undefined;
+        if (rows.length !== this.of(datacenter).length) return false;
+        const gateways = this.gateways.filter((gateway) => gateway.datacenter === datacenter);
+        if ((await this.published(server, datacenter)) !== gateways.length) return false;
       }
-      const states = await this.get<readonly { readonly MeshGateways?: readonly unknown[] }[]>(
-        server,
-        '/v1/internal/federation-states',
-      );
-      if (states.filter(({ MeshGateways }) => MeshGateways?.length === 1).length !== this.gateways.length)
-        return undefined;
     }
     return true;
+  }
+
+  /** How many gateways of a datacenter its record says are passing, as this server has it. */
+  async published(server: Server, datacenter: string): Promise<number> {
+    interface Row {
+      readonly Checks: readonly { readonly Status: string }[];
+    }
+    const { State } = await this.get<{ readonly State: { readonly MeshGateways?: readonly Row[] } }>(
+      server,
+      `/v1/internal/federation-state/${datacenter}`,
+    );
+    const passing = ({ Checks }: Row): boolean => Checks.every(({ Status }) => Status === 'passing');
+    return (State.MeshGateways ?? []).filter(passing).length;
   }
 
   /** As `until`, and says what the programs said when it does not come about. */

@@ -81,6 +81,8 @@ function remedyOf({ code }: EtcdLogError): string {
 function etcdEvents(log: Log): (event: EtcdLogEvent) => void {
   const room = 'log';
   const causeOf = (error: unknown): string => (error as Error).message;
+  /** It is looked for again every second; losing and finding it are worth a line. */
+  let lost = false;
   return (event) => {
     switch (event.kind) {
       case 'opened':
@@ -92,12 +94,16 @@ function etcdEvents(log: Log): (event: EtcdLogEvent) => void {
           leaderAddress === undefined ? 'nobody leads' : `${leaderAddress} leads`,
         );
       }
-      case 'link_lost':
-        return log.warn(
+      case 'link_lost': {
+        const level = lost ? 'debug' : 'warn';
+        lost = true;
+        return log[level](
           { room, cause: causeOf(event.error) },
           'etcd is not heard; what is read here may be old',
         );
+      }
       case 'resynced':
+        lost = false;
         return log.info({ room, lastIndex: event.lastIndex }, 'etcd is heard again');
       case 'call_failed':
         return log.debug({ room, call: event.call, cause: causeOf(event.error) }, 'a call to etcd failed');
