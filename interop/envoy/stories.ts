@@ -36,6 +36,7 @@ function handFedStories({ variable, version }: Release): void {
     ['envoy', 'embedded'],
     ['embedded', 'envoy'],
     ['envoy', 'envoy'],
+    ['embedded', 'embedded'],
   ] as const)(
     'service traffic by server name, from dc1 (%s) to dc2 (%s): service, subsets, servers; TLS end to end',
     async (first, second) => {

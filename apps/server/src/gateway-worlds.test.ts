@@ -28,4 +28,16 @@ test('a gateway has no world until it is registered, and routes by trust domain 
   const Config = newCaConfig({ ClusterID: '11111111-2222-3333-4444-555555555555' });
   await fsm.apply({ type: 'connectCa', request: newCaRequest({ Op: 'set-config', Config }) });
   expect(worlds.at(-1)?.trustDomain).toBe('11111111-2222-3333-4444-555555555555.consul');
+
+  for (const [Node, Port] of [
+    ['n1', 21_000],
+    ['n2', 21_001],
+  ] as const) {
+    const names = { ID: 'web-proxy', Service: 'web-sidecar-proxy', Kind: 'connect-proxy' };
+    const sidecar = { ...names, Port, Proxy: { DestinationServiceName: 'web' } };
+    await fsm.apply({ type: 'register', request: newRegisterRequest({ Node, Service: sidecar }) });
+  }
+  expect(worlds.at(-1)?.services).toMatchObject([
+    { name: 'web', instances: [{ Service: { Port: 21_000 } }, { Service: { Port: 21_001 } }] },
+  ]);
 });

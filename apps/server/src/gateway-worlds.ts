@@ -5,7 +5,7 @@
  */
 import type { CheckServiceNode, FederationState, Fsm, ServiceRow } from '@fed/fsm';
 import { trustDomainOf } from '@fed/pki';
-import type { GatewayWorld } from '@fed/xds';
+import type { GatewayWorld, ServiceGroup } from '@fed/xds';
 import { consulService } from './agent/agent.ts';
 import { clusterIdOf } from './connect-ca/authority.ts';
 
@@ -25,23 +25,24 @@ export function watchGateways(
         gateway: store.serviceKind('mesh-gateway').rows.find((row) => row.Service.ID === node.id)?.Service,
         servers: store.checkServiceNodes(consulService).rows,
         federationStates: store.federationStates().rows,
+        sidecars: store.serviceKind('connect-proxy').rows,
         clusterId: clusterIdOf(store),
       }),
-      (rows) =>
-        onWorld(
-          rows.gateway === undefined
-            ? undefined
-            : world(o, rows.gateway, rows.servers, rows.federationStates, rows.clusterId),
-        ),
+      ({ gateway, ...rows }) => onWorld(gateway === undefined ? undefined : world(o, gateway, rows)),
     );
+}
+
+interface WorldRows {
+  readonly servers: readonly CheckServiceNode[];
+  readonly federationStates: readonly FederationState[];
+  readonly sidecars: readonly CheckServiceNode[];
+  readonly clusterId: string | undefined;
 }
 
 function world(
   o: GatewayWorldOptions,
   gateway: ServiceRow,
-  servers: readonly CheckServiceNode[],
-  federationStates: readonly FederationState[],
-  clusterId: string | undefined,
+  { servers, federationStates, sidecars, clusterId }: WorldRows,
 ): GatewayWorld {
   return {
     datacenter: o.datacenter,
@@ -54,6 +55,17 @@ function world(
       critical: (Checks ?? []).some((check) => check.Status === 'critical'),
     })),
     federationStates,
+    services: meshServices(sidecars),
     ...(clusterId === undefined ? {} : { trustDomain: trustDomainOf(clusterId) }),
   };
+}
+
+/** Services of the mesh, by the sidecars that speak for them; one that speaks for itself (`Connect.Native`) is not among them. */
+function meshServices(sidecars: readonly CheckServiceNode[]): readonly ServiceGroup[] {
+  const groups = new Map<string, CheckServiceNode[]>();
+  for (const row of sidecars) {
+    const name = row.Service.Proxy.DestinationServiceName;
+    if (name !== '') groups.set(name, [...(groups.get(name) ?? []), row]);
+  }
+  return [...groups].map(([name, instances]) => ({ name, instances }));
 }
