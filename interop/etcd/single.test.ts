@@ -11,7 +11,7 @@ const longMs = 3_000;
 test('leaders killed with kill -9', { timeout: 90_000 }, async () => {
   await using cluster = await EtcdCluster.open(1);
   await story('kill -9 of the leader', cluster, async ({ failover }) => {
-    for (let i = 0; i < 7; i++) {
+    for (let i = 0; i < 5; i++) {
       const dead = await failover((leader) => leader.kill());
       await dead.startAgain();
     }
@@ -21,7 +21,7 @@ test('leaders killed with kill -9', { timeout: 90_000 }, async () => {
 test('leaders stopped past their lease, and continued', { timeout: 90_000 }, async () => {
   await using cluster = await EtcdCluster.open(1);
   await story('SIGSTOP of the leader', cluster, async ({ servers, failover }) => {
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < 2; i++) {
       const stopped = await failover((leader) => leader.driven.child.signal('SIGSTOP'));
       const { term } = (await leaderAmong(servers, stopped.leads.term)).leads;
       stopped.driven.child.signal('SIGCONT');
@@ -37,7 +37,7 @@ test('leaders stopped past their lease, and continued', { timeout: 90_000 }, asy
 test('leaders cut off from etcd, and let in again', { timeout: 90_000 }, async () => {
   await using cluster = await EtcdCluster.open(1);
   await story('partition of the leader', cluster, async ({ servers, failover }) => {
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < 2; i++) {
       const alone = await failover((leader) => {
         for (const cable of leader.cables) cable.cut();
       });

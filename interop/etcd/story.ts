@@ -21,7 +21,7 @@ export interface Scene {
 }
 
 /** Written in peace between two faults: enough for a snapshot or two. */
-const calmWrites = 60;
+const calmWrites = 40;
 
 /** @param faults what happens to them; afterwards the history is judged, and the figures are printed */
 export async function story(

@@ -25,7 +25,7 @@ import type {
 } from './ports.ts';
 import { WireError } from './wire/codec.ts';
 
-/** Throws RangeError when an endpoint cannot be read. */
+/** Throws RangeError when an endpoint or a certificate cannot be read. */
 export async function openEtcd(access: EtcdAccess, clock: Clock): Promise<Etcd> {
   const endpoints = access.endpoints.map((text) => {
     const endpoint = parseEndpoint(text, { tls: access.tls !== undefined });

@@ -11,7 +11,7 @@
  * - `log_outcome_unknown`: the connection was lost in the middle of the write, and neither its success nor its failure
  *   could be established in time
  * - `log_disk_full`: etcd's space quota is used up, or it has too many requests to answer; nothing was kept
- * - `log_denied`: etcd refuses our user, password or permissions
+ * - `log_denied`: etcd refuses our user, password or permissions, or the request itself; nothing was kept
  * - `log_too_large`, `log_busy`: the command, or all waiting commands together, are beyond the bound
  * - `log_corrupt`: what stands under our prefix is not a log of ours, or is older than what was already applied
  * - `log_halted`: the state machine threw while applying, so nothing after it can be applied

@@ -34,6 +34,7 @@ export const same = (bytes: Buffer): Buffer => bytes;
 /** Largest answer taken, in bytes: a page of the log, or everything a watcher missed, with room to spare (64 MiB). */
 const answerBytesMax = 64 * 1024 * 1024;
 
+/** Throws RangeError when the certificates cannot be read. */
 export function openChannel(grpc: GrpcModule, endpoint: Endpoint, tls: EtcdTls | undefined): Grpc.Client {
   return new grpc.Client(endpoint.target, credentials(grpc, endpoint, tls), {
     'grpc.max_receive_message_length': answerBytesMax,
@@ -60,5 +61,9 @@ function credentials(
   if (!endpoint.tls) return grpc.credentials.createInsecure();
   const pem = (value: string | Uint8Array | undefined): Buffer | null =>
     value === undefined ? null : Buffer.from(value);
-  return grpc.credentials.createSsl(pem(tls?.ca), pem(tls?.key), pem(tls?.cert));
+  try {
+    return grpc.credentials.createSsl(pem(tls?.ca), pem(tls?.key), pem(tls?.cert));
+  } catch (cause) {
+    throw new RangeError(`the certificates for etcd cannot be used: ${(cause as Error).message}`, { cause });
+  }
 }

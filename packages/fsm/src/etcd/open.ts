@@ -17,7 +17,7 @@ export function etcdLog(o: EtcdLogOptions): OpenEngine {
 
 /**
  * Reads the whole state from etcd into the state machine, then follows it, and leads when nobody else does. Throws
- * RangeError for an endpoint or prefix that cannot be, EtcdLogError when etcd refuses us, holds something else, or is silent.
+ * RangeError for an endpoint, prefix or certificate that cannot be, EtcdLogError when etcd refuses us, holds something else, or is silent.
  */
 export async function openEtcdLog(o: EtcdEngineOptions): Promise<LogEngine> {
   if (!/^.+\/$/.test(o.prefix)) throw new RangeError(`the prefix "${o.prefix}" must end in "/"`);

@@ -10,8 +10,8 @@ const config: CoreConfig = {
   address: 'a:8300',
   leaseMs: 1_000,
   writeTimeoutMs: 10_000,
-  entryBytesMax: 10,
-  waitingBytesMax: 20,
+  entryBytesMax: 24,
+  waitingBytesMax: 48,
   compactAfterBytes: 1_000,
 };
 const noHead = { index: 0, id: '', revision: 0 };
@@ -126,11 +126,11 @@ describe('writes', () => {
   test('beyond the bounds: too large alone, too many together; nothing was sent', () => {
     const core = leading();
     assert.equal(
-      find(core.step({ kind: 'append', job: job(1, 'x'.repeat(11)) }, 1), 'fail').code,
+      find(core.step({ kind: 'append', job: job(1, 'x'.repeat(25)) }, 1), 'fail').code,
       'log_too_large',
     );
     core.step({ kind: 'append', job: job(2) }, 1);
-    for (const id of [3, 4]) core.step({ kind: 'append', job: job(id, 'x'.repeat(10)) }, 1);
+    for (const id of [3, 4]) core.step({ kind: 'append', job: job(id, 'x'.repeat(24)) }, 1);
     assert.equal(find(core.step({ kind: 'append', job: job(5) }, 1), 'fail').code, 'log_busy');
   });
 

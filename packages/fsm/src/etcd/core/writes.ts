@@ -11,6 +11,9 @@ import { Backoff } from './config.ts';
 import type { Effect, Job } from './events.ts';
 import { fail, failAll } from './failures.ts';
 
+/** Around each command in an entry, at most: etcd bounds the whole request. */
+const framingBytes = 8;
+
 interface Waiting {
   readonly job: Job;
   readonly until: number;
@@ -94,7 +97,7 @@ export class Writes {
     const gathered: Waiting[] = [];
     let bytes = 0;
     for (const waiting of this.#queue) {
-      bytes += bytesOf(waiting.job);
+      bytes += bytesOf(waiting.job) + framingBytes;
       if (waiting.job.kind !== 'command' || (gathered.length > 0 && bytes > this.#config.entryBytesMax))
         break;
       gathered.push(waiting);
