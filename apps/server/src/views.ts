@@ -136,6 +136,8 @@ export function metricsView(r: Rooms): readonly Metric[] {
       put(`memberlist.${snake(name)}`, value, { pool }, levels.has(name) ? 'gauge' : 'counter');
     for (const [code, value] of Object.entries(drops))
       put('memberlist.drops', value, { pool, code }, 'counter');
+    for (const [code, value] of Object.entries(serf.warnings()))
+      put('serf.warnings', value, { pool, code }, 'counter');
   }
   const door = r.door.front.stats();
   for (const [name, value] of Object.entries(door))

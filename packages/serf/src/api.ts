@@ -123,6 +123,8 @@ export interface Serf extends AsyncDisposable {
   coordinate(name?: string): Coordinate | undefined;
   /** Keys and values as `consul info` shows them. */
   stats(): Record<string, string>;
+  /** What peers sent that was worth a warning: messages dropped, queues too deep, answers that fit nowhere. By code. */
+  warnings(): Readonly<Record<string, number>>;
   readonly keyring: Keyring | undefined;
   readonly memberlist: Memberlist;
   /** Why it is over; never rejects. */

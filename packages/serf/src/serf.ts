@@ -38,6 +38,7 @@ import type { SnapshotFile } from './snapshot-file.ts';
 import { statsOf } from './stats.ts';
 import { Telling } from './telling.ts';
 import { Waits } from './waits.ts';
+import { Warnings } from './warnings.ts';
 import type { Coordinate } from './wire/ack-payload.ts';
 import { decodeTags, encodeTags, type Tags } from './wire/tags.ts';
 
@@ -59,6 +60,7 @@ export class RunningSerf implements Serf {
   readonly #returning: ReturningOptions;
   readonly #effects: EffectQueue = new EffectQueue((e) => this.#do(e));
   readonly #dispute: NameDispute;
+  readonly #warnings: Warnings = new Warnings();
   #keysAnswered: Promise<void> = Promise.resolve();
   #memberlist: Memberlist | undefined;
   #meta: Uint8Array;
@@ -259,6 +261,10 @@ export class RunningSerf implements Serf {
     });
   }
 
+  warnings(): Readonly<Record<string, number>> {
+    return this.#warnings.counts();
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     this.#closing ??= this.#close('closed');
     return this.#closing;
@@ -283,7 +289,7 @@ export class RunningSerf implements Serf {
         this.#asked(e.scope, e.query);
         return;
       case 'send':
-        if (this.#memberlist !== undefined) sendDirect(this.#memberlist, e, (line) => this.#log(line));
+        if (this.#memberlist !== undefined) sendDirect(this.#memberlist, e, (line) => this.#noted(line));
         return;
       case 'broadcastDone':
         this.#waits.done(e.token);
@@ -301,7 +307,7 @@ export class RunningSerf implements Serf {
         this.#queries.over(e.ltime);
         return;
       case 'log':
-        this.#log(e.entry);
+        this.#noted(e.entry);
         return;
     }
   }
@@ -402,6 +408,11 @@ export class RunningSerf implements Serf {
   /** Who is leaving may still speak; nobody would hear one who is closed. */
   #mustBeOpen(): void {
     if (this.#core.phase === 'closed') this.#mustBeAlive();
+  }
+
+  /** Warnings of the core are about what peers send, and how much that is, is theirs to decide. */
+  #noted(entry: LogEvent): void {
+    if (entry.level !== 'warn' || this.#warnings.add(entry.code)) this.#log(entry);
   }
 
   #log(entry: LogEvent): void {

@@ -21,6 +21,19 @@ describe('members', () => {
     expect(b.serf.stats()).toMatchObject({ members: '2', failed: '0', left: '0', encrypted: 'false' });
   });
 
+  test('a flood of nonsense is counted in full and logged in part', async () => {
+    await using pool = new Pool();
+    const logged: string[] = [];
+    const a = await pool.open('a', { log: ({ code }) => logged.push(code) });
+    const b = await pool.open('b');
+    await b.serf.join([target(a)]);
+    const list = b.serf.memberlist;
+    for (let i = 0; i < 100; i++) await list.sendReliable(list.member('a')!, Uint8Array.of(99, i));
+    b.serf.userEvent('last', text(''));
+    await a.until(() => a.serf.warnings()['message_unknown_type'] === 100);
+    expect(logged.filter((code) => code === 'message_unknown_type')).toHaveLength(10 + 3); // and 16, 32, 64
+  });
+
   test('changed tags reach the others as an update', async () => {
     await using pool = new Pool();
     const a = await pool.open('a', { tags: { role: 'web', old: 'yes' } });
