@@ -21,11 +21,6 @@ export function detectionMs(profile: MemberlistConfig, members: number): number 
   return reachMs + failMs + suspicionMs + spreadMs;
 }
 
-/** The shortest: the suspicion alone, confirmed by everybody at once. A leave is known long before. */
-export function suspicionMinMs(profile: MemberlistConfig, members: number): number {
-  return profile.suspicionMult * Math.max(1, Math.log10(members)) * profile.probeIntervalMs;
-}
-
 /**
  * The longest until everybody knows that a part of `members` has been cut off at once: as above, but every probe of theirs
  * that fails, and every helper among them that stays silent, makes the prober more patient, up to its limit.
