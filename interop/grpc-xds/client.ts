@@ -36,11 +36,12 @@ export function grpcXdsClient(port: number, nodeId: string) {
     node: { id: nodeId, cluster: 'mesh-gateway', locality: {} },
   });
   const require = createRequire(join(program('FED_PEER_GRPC_XDS'), 'package.json'));
-  const { getSingletonXdsClient, Watcher } = require('./build/src/xds-client.js') as Inner;
-  const { ClusterResourceType } = require('./build/src/xds-resource-type/cluster-resource-type.js') as {
+  const inner = (name: string): unknown => require(`./build/src/${name}.js`);
+  const { getSingletonXdsClient, Watcher } = inner('xds-client') as Inner;
+  const { ClusterResourceType } = inner('xds-resource-type/cluster-resource-type') as {
     ClusterResourceType: ResourceType;
   };
-  const { EndpointResourceType } = require('./build/src/xds-resource-type/endpoint-resource-type.js') as {
+  const { EndpointResourceType } = inner('xds-resource-type/endpoint-resource-type') as {
     EndpointResourceType: ResourceType;
   };
   const client = getSingletonXdsClient();

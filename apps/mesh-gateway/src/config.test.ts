@@ -33,7 +33,7 @@ describe('command line', () => {
       '--bind-address all=0.0.0.0:8443 --bind-address six=[::1]:0 --proxy-protocol --service edge --proxy-id edge-1 --node-name n1 ' +
       '--grpc-addr http://10.0.0.1:8502/ --token t --admin-bind 127.0.0.1:0 --data-plane envoy --concurrency 4 ' +
       '--envoy-binary /opt/envoy --ignore-envoy-compatibility ' +
-      '--deregister-after-critical 1h30m --deregister-on-exit --drain-time 1m0.5s --log-level debug -- --concurrency 1';
+      '--deregister-after-critical 1h30m --deregister-on-exit --drain-time 1m0.5s --log-level debug -- --component-log-level upstream:debug';
     expect(config(args)).toEqual({
       service: 'edge',
       id: 'edge-1',
@@ -56,7 +56,7 @@ describe('command line', () => {
       bootstrapOnly: false,
       envoyBinary: '/opt/envoy',
       ignoreEnvoyCompatibility: true,
-      envoyArgs: ['--concurrency', '1'],
+      envoyArgs: ['--component-log-level', 'upstream:debug'],
       deregisterAfterCritical: '1h30m',
       deregisterOnExit: true,
       drainMs: 60_500,
@@ -140,6 +140,7 @@ describe('command line', () => {
     ['--grpc-addr http://x:1 --grpc-ca-file ca.pem', 'url_malformed', 'https://'],
     ['--deregister-after-critical soon', 'duration_malformed', '--deregister-after-critical'],
     ['--drain-time 5', 'duration_malformed', '--drain-time'],
+    ['--data-plane envoy --concurrency 2 -- --concurrency 4', 'concurrency_malformed', 'once'],
     ['--concurrency none', 'concurrency_malformed', 'auto'],
     ['--concurrency 0', 'concurrency_malformed', '1 to 128'],
     ['--data-plane haproxy', 'data_plane_unsupported', '--data-plane'],

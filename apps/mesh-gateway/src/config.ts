@@ -155,6 +155,9 @@ export function readConfig(flags: Flags, env: Readonly<Record<string, string | u
     );
   }
   if (dataPlane === 'embedded') assertNothingForEnvoy(flags, bootstrapOnly);
+  if (flags.concurrency && (flags.envoyArgs ?? []).some((arg) => /^--concurrency(=|$)/.test(arg))) {
+    throw new UsageError('concurrency_malformed', 'concurrency', 'is said again after --: say it once');
+  }
   // A document is often made on one machine for another, or looked at; only who asks for it registers by it.
   const register = flags.register ?? !bootstrapOnly;
   const exposeServers = flags.exposeServers ?? false;

@@ -12,7 +12,7 @@ import type { OwnWrite } from './own-writes.ts';
 import { consulService, type Registration, serfHealth } from './registration.ts';
 import { deregisterCommand, registerCommand } from './requests.ts';
 
-export { consulService, serfHealth } from './registration.ts';
+export { consulService } from './registration.ts';
 
 export interface AgentOptions {
   readonly node: NodeRow;
