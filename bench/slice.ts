@@ -2,18 +2,18 @@
  * slice.ts: the whole way through, as users meet it: reads across datacenters, gossip through two gateways, what one
  * relay adds, and memory; beside a bare TLS socket and a bare TCP pipe.
  */
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { Agent, get } from 'node:http';
-import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { alpn, dialAlpn, serverSni, TlsIdentity } from '@fed/alpn-mux';
+import type { TLSSocket } from 'node:tls';
+import { alpn, dialAlpn, serverSni, type TlsIdentity } from '@fed/alpn-mux';
 import { openRpcPool } from '@fed/rpc';
-import { Federation, fedCli, temporaryFolder } from '@fed/tooling/federation';
+import { Federation, temporaryFolder } from '@fed/tooling/federation';
 import { encodeFrames } from '@fed/wanfed-transport';
+import { openTls, roundTrip } from './lib/bare-tls.ts';
 import { openBaseline } from './lib/child.ts';
+import { makeCredentials } from './lib/credentials.ts';
 import { percentiles, printTable, rate, round } from './lib/measure.ts';
 
 const seconds = 5;
@@ -45,21 +45,7 @@ try {
   await federation.up();
   await federation.until('the federation has formed', 60_000, () => federation.formed());
 
-  // A server of dc2 of our own making, for speaking to dc1 below HTTP.
-  const tls = join(folder, 'tls');
-  execFileSync(
-    process.execPath,
-    [fedCli, 'tls', 'cert', 'create', '--server', '--dc', 'dc2', '--node', 'bench'],
-    { cwd: tls },
-  );
-  const [cert, key] = ['dc2-server-consul-1.pem', 'dc2-server-consul-1-key.pem'].map((name) =>
-    join(tls, name),
-  ) as [string, string];
-  const identity = new TlsIdentity({
-    ca: [readFileSync(join(tls, 'consul-agent-ca.pem'), 'utf8')],
-    cert: readFileSync(cert, 'utf8'),
-    key: readFileSync(key, 'utf8'),
-  });
+  const { identity, cert, key } = makeCredentials(join(folder, 'tls'));
 
   const reads = await crossDatacenterReads(federation);
   const bareReads = await bareTlsRequests(cert, key, reads.bodyBytes);
@@ -147,7 +133,7 @@ async function bareTlsRequests(cert: string, key: string, bytes: number) {
   const idle = await Promise.all(Array.from({ length: readers }, () => openTls(echo.port)));
   const measured = await rate(seconds, readers, async () => {
     const socket = idle.pop() as TLSSocket;
-    await roundTrip(socket, payload);
+    await roundTrip(socket, payload, payload.length);
     idle.push(socket);
   });
   for (const socket of idle) socket.destroy();
@@ -237,25 +223,4 @@ async function relayLatency(federation: Federation, identity: TlsIdentity) {
     throughGateway: await measure(gatewayPort),
     throughPipe: await measure(pipe.port),
   };
-}
-
-async function openTls(port: number): Promise<TLSSocket> {
-  const raw = connectTcp({ host, port, noDelay: true });
-  const socket = connectTls({ socket: raw, rejectUnauthorized: false });
-  await once(socket, 'secureConnect');
-  return socket;
-}
-
-function roundTrip(socket: TLSSocket, payload: Buffer): Promise<void> {
-  return new Promise((resolve) => {
-    let left = payload.length;
-    const heard = (chunk: Buffer): void => {
-      left -= chunk.length;
-      if (left > 0) return;
-      socket.off('data', heard);
-      resolve();
-    };
-    socket.on('data', heard);
-    socket.write(payload);
-  });
 }

@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { closedPorts } from '@fed/tooling/consul';
@@ -18,16 +18,23 @@ const triesMax = 3;
 /** Another build of our server may be tried by naming its cli.js. */
 const serverCli = process.env['FED_SERVER_CLI'] ?? fedCli;
 
+interface Ports {
+  readonly http: number;
+  readonly server: number;
+}
+
 export interface AgentProcess extends AsyncDisposable {
   readonly url: string;
+  readonly serverPort: number;
   readonly pid: number;
 }
 
+/** Certified by the CA in `folder`, if there is one. */
 export async function openOurs(folder: string): Promise<AgentProcess> {
   mkdirSync(folder, { recursive: true });
   const fed = (...args: string[]): void =>
     void execFileSync(process.execPath, [serverCli, ...args], { cwd: folder });
-  fed('tls', 'ca', 'create');
+  if (!existsSync(join(folder, 'consul-agent-ca.pem'))) fed('tls', 'ca', 'create');
   fed('tls', 'cert', 'create', '--server', '--dc', 'dc1', '--node', 'n1');
   return withPorts(5, ([server, serf_lan, serf_wan, http, grpc]) => {
     const file = write(folder, {
@@ -35,10 +42,18 @@ export async function openOurs(folder: string): Promise<AgentProcess> {
       ca_file: join(folder, 'consul-agent-ca.pem'),
       cert_file: join(folder, 'dc1-server-consul-0.pem'),
       key_file: join(folder, 'dc1-server-consul-0-key.pem'),
+      verify_incoming: true,
+      verify_outgoing: true,
+      verify_server_hostname: true,
       connect: { enabled: true, enable_mesh_gateway_wan_federation: true },
       ports: { server, serf_lan, serf_wan, http, grpc },
     });
-    return started(http as number, process.execPath, [serverCli, 'server', '--config', file], folder);
+    return started(
+      { http, server } as Ports,
+      process.execPath,
+      [serverCli, 'server', '--config', file],
+      folder,
+    );
   });
 }
 
@@ -50,7 +65,7 @@ export async function openConsul(program: string, folder: string): Promise<Agent
       disable_update_check: true,
       ports: { ...closedPorts(program), server, serf_lan, serf_wan, http, grpc: -1 },
     });
-    return started(http as number, program, ['agent', `-config-file=${file}`], folder);
+    return started({ http, server } as Ports, program, ['agent', `-config-file=${file}`], folder);
   });
 }
 
@@ -86,16 +101,17 @@ function write(folder: string, config: object): string {
 }
 
 async function started(
-  port: number,
+  ports: Ports,
   command: string,
   args: readonly string[],
   cwd: string,
 ): Promise<AgentProcess> {
   const child: ChildProcess = spawn(command, args, { cwd, stdio: ['ignore', 'ignore', 'inherit'] });
   const ended = once(child, 'exit');
-  const url = `http://${host}:${port}`;
+  const url = `http://${host}:${ports.http}`;
   const agent: AgentProcess = {
     url,
+    serverPort: ports.server,
     pid: child.pid as number,
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');

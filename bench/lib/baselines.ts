@@ -1,14 +1,20 @@
 /**
- * baselines.ts: the machine's limit, in a process of its own: a bare TLS echo, a bare TLS sink, a bare TCP pipe.
+ * baselines.ts: the machine's limit, in a process of its own: bare TLS echo, answers, sink and handshakes, a bare TCP pipe.
  *
- * Run as `node baselines.ts tls-echo CERT KEY | tls-sink CERT KEY | tcp-pipe PORT`; prints the port it listens on.
- * The sink answers each connection, when its peer has ended, with the number of frames (u32 length + bytes) it took.
+ * Run as `node baselines.ts KIND ARGUMENTS`, see `usage`; prints the port it listens on.
+ * `tls-reply` answers every 128 bytes with so many. The sink answers each connection, when its peer has ended, with the number
+ * of frames (u32 length + bytes) it took. `tls-mutual` demands a certificate of the CA, and does nothing after the handshake.
  */
+import { constants } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 
-const [kind, first, second] = process.argv.slice(2);
+const usage =
+  'tls-echo CERT KEY | tls-reply CERT KEY BYTES | tls-sink CERT KEY | tls-mutual CERT KEY CA | tcp-pipe PORT';
+const requestBytes = 128;
+
+const [kind, first, second, third] = process.argv.slice(2);
 
 function listen(server: Server): void {
   server.listen(0, '127.0.0.1', () => console.log((server.address() as AddressInfo).port));
@@ -23,6 +29,44 @@ switch (kind) {
           socket.setNoDelay(true);
           socket.on('error', () => socket.destroy());
           socket.pipe(socket);
+        },
+      ),
+    );
+    break;
+  case 'tls-reply': {
+    const reply = Buffer.alloc(Number(third), 0x61);
+    listen(
+      createTlsServer(
+        { cert: readFileSync(first as string), key: readFileSync(second as string) },
+        (socket) => {
+          let heard = 0;
+          socket.setNoDelay(true);
+          socket.on('error', () => socket.destroy());
+          socket.on('data', (chunk: Buffer) => {
+            for (heard += chunk.length; heard >= requestBytes; heard -= requestBytes) socket.write(reply);
+          });
+        },
+      ),
+    );
+    break;
+  }
+  case 'tls-mutual':
+    listen(
+      createTlsServer(
+        {
+          cert: readFileSync(first as string),
+          key: readFileSync(second as string),
+          ca: readFileSync(third as string),
+          requestCert: true,
+          rejectUnauthorized: true,
+          minVersion: 'TLSv1.2',
+          secureOptions: constants.SSL_OP_NO_TICKET,
+          ALPNProtocols: ['consul/rpc-multi'],
+          noDelay: true,
+        },
+        (socket) => {
+          socket.on('error', () => socket.destroy());
+          socket.resume();
         },
       ),
     );
@@ -61,6 +105,6 @@ switch (kind) {
     );
     break;
   default:
-    console.error('tls-echo CERT KEY | tls-sink CERT KEY | tcp-pipe PORT');
+    console.error(usage);
     process.exit(1);
 }

@@ -7,6 +7,7 @@ const program = fileURLToPath(new URL('./baselines.ts', import.meta.url));
 
 export interface Baseline extends AsyncDisposable {
   readonly port: number;
+  readonly pid: number;
 }
 
 export async function openBaseline(...args: readonly string[]): Promise<Baseline> {
@@ -16,6 +17,7 @@ export async function openBaseline(...args: readonly string[]): Promise<Baseline
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   return {
     port: Number(line.toString()),
+    pid: child.pid as number,
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
       await once(child, 'exit');

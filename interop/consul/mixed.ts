@@ -94,6 +94,11 @@ export class Mixed implements AsyncDisposable {
     }
   }
 
+  /** Where configurations, certificates and state are. */
+  get folder(): string {
+    return this.#folder.path;
+  }
+
   startServer(site: Site): void {
     const file = join(this.#folder.path, `${site.datacenter}.json`);
     const [path, args] =
@@ -190,6 +195,7 @@ export class Mixed implements AsyncDisposable {
       log_level: 'info',
       retry_interval_wan: '2s', // usually 30 s: what a secondary waits for when its gateway comes up after it
       disable_update_check: true,
+      limits: { http_max_conns_per_client: 1_000 },
       ports: { ...closedPorts(program('FED_PEER_CONSUL')), server, serf_lan, serf_wan, http, grpc },
     };
   }

@@ -22,7 +22,10 @@ let folder: string;
 let federation: Federation;
 let port: number;
 let own: Credentials;
-const others: Record<'dc2 server' | 'dc1 client' | 'dc1 cli' | 'self-signed', Credentials> = {} as never;
+const others: Record<
+  'dc2 server' | 'dc1 client' | 'dc1 cli' | 'self-signed' | 'out of its time',
+  Credentials
+> = {} as never;
 
 interface Credentials {
   readonly ca: string;
@@ -55,6 +58,13 @@ beforeAll(async () => {
     maker,
   );
   others['self-signed'] = { ca, cert: stranger.certificate, key: stranger.key };
+  const tomorrow = { randomBytes, now: () => Date.now() + 86_400_000 };
+  const early = await createCertificate(
+    { kind: 'server', datacenter: 'dc1', node: 'n1' },
+    { certificate: ca, key: read('consul-agent-ca-key.pem') },
+    tomorrow,
+  );
+  others['out of its time'] = { ca, cert: early.certificate, key: early.key };
   federation.startServer('dc1');
   port = federation.site('dc1').serverPort;
   await federation.until(
@@ -324,11 +334,11 @@ describe('certificates', () => {
     );
   });
 
-  test('one of another CA: closed before anything is answered', async () => {
-    await using line = await Line.tls(
-      port,
-      as(others['self-signed'], { ALPNProtocols: ['consul/rpc-single'] }),
-    );
+  test.each([
+    ['of another CA', 'self-signed'],
+    ['out of its time', 'out of its time'],
+  ] as const)('one %s: closed before anything is answered', async (_why, who) => {
+    await using line = await Line.tls(port, as(others[who], { ALPNProtocols: ['consul/rpc-single'] }));
     line.say(ping());
     await line.ended;
     await expect(line.heard(1)).rejects.toThrow(/dead after 0/);

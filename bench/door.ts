@@ -1,0 +1,191 @@
+/**
+ * door.ts: what strangers cost a server, and what they cost others: 10,000 idle connections, plain and within TLS, and every
+ * kind of nonsense (lib/strangers.ts), a hundred times each. Ends with 1 if one of them is not met as it must be.
+ *
+ * All connections come from loopback, from a hundred addresses, so that the limit of a hundred per address stays as it is.
+ */
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { rmSync, writeFileSync } from 'node:fs';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
+import { alpn, dialAlpn, TlsIdentity } from '@fed/alpn-mux';
+import { type Created, createCa, createCertificate } from '@fed/pki';
+import { openRpcPool } from '@fed/rpc';
+import { temporaryFolder } from '@fed/tooling/federation';
+import { openOurs } from './lib/agents.ts';
+import { openFilesMax, rssKiB } from './lib/cpu.ts';
+import { type Latencies, printTable, rate, round } from './lib/measure.ts';
+import { type Door, strangersAt } from './lib/strangers.ts';
+
+const host = '127.0.0.1';
+const addresses = Array.from({ length: 100 }, (_, n) => `127.0.0.${n + 2}`);
+/** We hold one end, the server the other, in a process with the same limit. */
+const idleMax = Math.min(10_000, 100 * Math.floor((openFilesMax(32_768) * 0.8) / 100));
+const each = 100;
+const callers = 8;
+const callSeconds = 2;
+const patienceMs = 60_000;
+
+const now = { randomBytes, now: () => Date.now() };
+const longAgo = { randomBytes, now: () => Date.now() - 2 * 365 * 86_400_000 };
+
+const folder = temporaryFolder('fed-bench-door');
+let failed = false;
+try {
+  const ca = await oldCa();
+  await using server = await openOurs(folder);
+  const door = await credentials(ca, server.serverPort);
+  await using pool = openRpcPool({
+    dial: (_target, signal) =>
+      dialAlpn({
+        via: { host, port: server.serverPort },
+        sni: 'server.dc1.consul',
+        alpn: alpn.rpcMulti,
+        tls: door.identity,
+        signal,
+      }),
+  });
+  const target = { datacenter: 'dc1', node: 'n1', address: { host, port: server.serverPort } };
+  const others = (): Promise<Latencies> =>
+    rate(callSeconds, callers, () => pool.call(target, 'Status.Ping', {}, { timeoutMs: 30_000 }));
+  const metric = async (name: string, code?: string): Promise<number> => {
+    const answer = (await (await fetch(`${server.url}/v1/agent/metrics`)).json()) as Metrics;
+    const found = [...answer.Counters, ...answer.Gauges].find(
+      (m) => m.Name === `fed.${name}` && (code === undefined || m.Labels?.['code'] === code),
+    );
+    return found?.Value ?? found?.Sum ?? 0;
+  };
+
+  await others();
+  const alone = await others();
+  const rows: string[][] = [['', 'met as it must be', 'memory', 'p50 / p99 of others, ms']];
+  rows.push(['nobody else', '', `${round(rssKiB(server.pid) / 1024)} MiB`, times(alone)]);
+
+  for (const kind of ['plain', 'TLS'] as const) {
+    const before = rssKiB(server.pid);
+    const held = await hold(kind, door);
+    const open = await metric('door.open');
+    const bytes = Math.round(((rssKiB(server.pid) - before) * 1024) / held.length);
+    const meanwhile = await others();
+    const gone = held.filter((socket) => socket.destroyed).length;
+    for (const socket of held) socket.destroy();
+    await until(`the ${kind} connections are forgotten`, async () => (await metric('door.open')) < 100);
+    // Silence ends after five seconds; who has shown a certificate may be silent for as long as he likes.
+    const met = kind === 'TLS' ? gone === 0 && open >= held.length : true;
+    failed ||= !met;
+    rows.push([
+      `${held.length} idle connections, ${kind}`,
+      met ? 'yes' : `NO: ${gone} are gone, ${open} open`,
+      `${bytes} bytes each`,
+      times(meanwhile),
+    ]);
+  }
+
+  const all = await strangersAt(door);
+  const before = rssKiB(server.pid);
+  for (const stranger of all) {
+    const [name, code] = stranger.counter;
+    const counted = await metric(name, code);
+    const meanwhile = others();
+    let over = 0;
+    const coming = Promise.all(
+      Array.from({ length: each }, async (_, n) => {
+        await stranger.come(addresses[n % addresses.length] as string);
+        over++;
+      }),
+    );
+    await Promise.race([coming, pause(patienceMs)]);
+    const delay = await meanwhile;
+    const grown = (await metric(name, code)) - counted;
+    // Answered calls are counted of everybody.
+    const met = over === each && (name === 'rpc.server.calls' ? grown >= each : grown === each);
+    failed ||= !met;
+    rows.push([
+      `${each} × ${stranger.what}`,
+      met ? `yes, in ${name}${code === undefined ? '' : ` ${code}`}` : `NO: ${over} over, counter +${grown}`,
+      '',
+      times(delay),
+    ]);
+  }
+  const after = rssKiB(server.pid);
+  rows.push(['after all of them', '', `${round((after - before) / 1024)} MiB more`, times(await others())]);
+  for (const stranger of all) await Promise.all(addresses.map((from) => stranger.come(from)));
+  const more = round((rssKiB(server.pid) - after) / 1024);
+  rows.push(['after as many again', '', `${more} MiB more`, times(await others())]);
+  printTable(rows);
+  console.log(JSON.stringify({ benchmark: 'door', idle: idleMax, each, rows: rows.slice(1) }));
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+if (failed) process.exitCode = 1;
+
+interface Metrics {
+  readonly Counters: readonly Metric[];
+  readonly Gauges: readonly Metric[];
+}
+interface Metric {
+  readonly Name: string;
+  readonly Value?: number;
+  readonly Sum?: number;
+  readonly Labels?: Readonly<Record<string, string>>;
+}
+
+function times({ p50Ms, p99Ms }: Latencies): string {
+  return `${p50Ms} / ${p99Ms}`;
+}
+
+/** So many connections that do nothing, a hundred at a time. */
+async function hold(kind: 'plain' | 'TLS', door: Door): Promise<readonly Socket[]> {
+  const held: Socket[] = [];
+  while (held.length < idleMax)
+    held.push(...(await Promise.all(addresses.map((from) => connection(kind, from, door)))));
+  return held;
+}
+
+async function connection(kind: 'plain' | 'TLS', localAddress: string, door: Door): Promise<Socket> {
+  const raw = connectTcp({ host, port: door.port, localAddress }).on('error', () => {});
+  if (kind === 'plain') {
+    await once(raw, 'connect');
+    return raw;
+  }
+  const socket = connectTls({
+    socket: raw,
+    secureContext: door.own,
+    servername: 'server.dc1.consul',
+    ALPNProtocols: [alpn.rpcSingle], // yamux would ask for a sign of life every 30 s
+    checkServerIdentity: () => undefined,
+  }).on('error', () => {});
+  await once(socket, 'secureConnect');
+  return socket;
+}
+
+async function until(what: string, check: () => Promise<boolean>): Promise<void> {
+  for (const began = performance.now(); !(await check()); await pause(100))
+    if (performance.now() - began > patienceMs) throw new Error(`not within ${patienceMs} ms: ${what}`);
+}
+
+/** The CA of the server to come: old enough to have certified what has expired since. */
+async function oldCa(): Promise<Created> {
+  const ca = await createCa({}, longAgo);
+  writeFileSync(join(folder, 'consul-agent-ca.pem'), ca.certificate);
+  writeFileSync(join(folder, 'consul-agent-ca-key.pem'), ca.key);
+  return ca;
+}
+
+async function credentials(ca: Created, port: number): Promise<Door & { readonly identity: TlsIdentity }> {
+  const server = { kind: 'server', datacenter: 'dc1', node: 'n1' } as const;
+  const context = ({ certificate, key }: Created): SecureContext =>
+    createSecureContext({ ca: ca.certificate, cert: certificate, key });
+  const own = await createCertificate(server, ca, now);
+  return {
+    port,
+    own: context(own),
+    expired: context(await createCertificate({ ...server, days: 365 }, ca, longAgo)),
+    foreign: context(await createCertificate(server, await createCa({}, now), now)),
+    misnamed: context(await createCertificate({ ...server, domain: 'example' }, ca, now)),
+    identity: new TlsIdentity({ ca: [ca.certificate], cert: own.certificate, key: own.key }),
+  };
+}

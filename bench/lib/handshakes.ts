@@ -1,0 +1,44 @@
+/**
+ * handshakes.ts: connections that are made, verified on both sides, and closed, as fast as they go.
+ */
+import { once } from 'node:events';
+import { connect } from 'node:tls';
+import { cpuSeconds } from './cpu.ts';
+import type { Credentials } from './credentials.ts';
+import { type Latencies, rate } from './measure.ts';
+
+const workers = 16;
+
+export interface Handshakes extends Latencies {
+  readonly perSecond: number;
+  /** Of the accepting process; clients are not counted. */
+  readonly perCpuSecond: number;
+}
+
+export async function handshakes(
+  to: { readonly port: number; readonly pid: number },
+  { identity }: Credentials,
+  seconds: number,
+): Promise<Handshakes> {
+  const turn = async (): Promise<void> => {
+    const socket = connect({
+      host: '127.0.0.1',
+      port: to.port,
+      secureContext: identity.context,
+      servername: 'server.dc1.consul',
+      ALPNProtocols: ['consul/rpc-multi'],
+      checkServerIdentity: () => undefined,
+    });
+    await once(socket, 'secureConnect');
+    const closed = once(socket, 'close');
+    socket.end();
+    socket.resume();
+    await closed;
+  };
+  await rate(1, workers, turn);
+  const before = cpuSeconds(to.pid);
+  const began = performance.now();
+  const measured = await rate(seconds, workers, turn);
+  const turns = (measured.perSecond * (performance.now() - began)) / 1000;
+  return { ...measured, perCpuSecond: Math.round(turns / (cpuSeconds(to.pid) - before)) };
+}
