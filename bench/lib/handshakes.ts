@@ -2,16 +2,18 @@
  * handshakes.ts: connections that are made, verified on both sides, and closed, as fast as they go.
  */
 import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { cpuSeconds } from './cpu.ts';
 import type { Credentials } from './credentials.ts';
 import { type Latencies, rate } from './measure.ts';
 
 const workers = 16;
+const idleSeconds = 2;
 
 export interface Handshakes extends Latencies {
   readonly perSecond: number;
-  /** Of the accepting process; clients are not counted. */
+  /** Of the accepting process, less what it uses when nobody comes; clients are not counted. */
   readonly perCpuSecond: number;
 }
 
@@ -35,10 +37,19 @@ export async function handshakes(
     socket.resume();
     await closed;
   };
+  const idlePerSecond = await idle(to.pid);
   await rate(1, workers, turn);
   const before = cpuSeconds(to.pid);
   const began = performance.now();
   const measured = await rate(seconds, workers, turn);
-  const turns = (measured.perSecond * (performance.now() - began)) / 1000;
-  return { ...measured, perCpuSecond: Math.round(turns / (cpuSeconds(to.pid) - before)) };
+  const lasted = (performance.now() - began) / 1000;
+  const used = cpuSeconds(to.pid) - before - idlePerSecond * lasted;
+  return { ...measured, perCpuSecond: Math.round((measured.perSecond * lasted) / used) };
+}
+
+/** CPU seconds a second. */
+async function idle(pid: number): Promise<number> {
+  const before = cpuSeconds(pid);
+  await pause(idleSeconds * 1000);
+  return (cpuSeconds(pid) - before) / idleSeconds;
 }

@@ -287,8 +287,12 @@ export class YamuxSession implements AsyncDisposable {
     for (const answer of this.#pings.values())
       answer.reject(this.#error('session_closed', 'session shutdown'));
     this.#pings.clear();
-    const error = end.code === 'closed' ? undefined : this.#error('session_closed', 'session shutdown');
-    for (const stream of [...this.#streams.values()]) stream.destroy(error); // closing by ourselves is no error
+    const streams = [...this.#streams.values()];
+    if (streams.length > 0) {
+      // Closing by ourselves is no error.
+      const error = end.code === 'closed' ? undefined : this.#error('session_closed', 'session shutdown');
+      for (const stream of streams) stream.destroy(error);
+    }
     if (end.code === 'connection_lost')
       this.#conn.destroy(); // nobody listens any more
     else this.#farewell();
