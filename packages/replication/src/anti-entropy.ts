@@ -7,11 +7,11 @@
  * decision (publication.ts), whether the primary is this very server.
  * Source: Consul agent/consul/leader_federation_state_ae.go.
  */
-import { type BackoffRange, backoffDefault, backoffMs } from './backoff.ts';
+import { type BackoffRange, backoffDefault } from './backoff.ts';
 import { inOrder } from './content.ts';
 import { type FailureKind, ReplicationError } from './errors.ts';
-import { Limiter } from './limiter.ts';
-import { Pause, within } from './pause.ts';
+import { Loop } from './loop.ts';
+import { within } from './pause.ts';
 import type { Clock, FederationState, Millis, Rng } from './ports.ts';
 import {
   acknowledge,
@@ -106,12 +106,8 @@ export function openGatewayAntiEntropy(o: AntiEntropyOptions): AntiEntropy {
 class RunningAntiEntropy implements AntiEntropy {
   readonly #o: Required<Omit<AntiEntropyOptions, 'config'>>;
   readonly #config: AntiEntropyConfig;
-  readonly #stop = new AbortController();
-  readonly #pause: Pause;
-  readonly #limiter: Limiter;
-  readonly #running: Promise<void>;
+  readonly #loop: Loop;
   #memory = nothingPublished;
-  #failures = 0;
   /** Our record holds what somebody else wrote. */
   #foreign = false;
   /** Foreign writes of late, and when the last one was seen. */
@@ -124,33 +120,24 @@ class RunningAntiEntropy implements AntiEntropy {
   constructor(o: AntiEntropyOptions) {
     this.#o = { classify: () => 'transport', onEvent: () => {}, clock: systemClock, rng: systemRng, ...o };
     this.#config = { ...antiEntropyDefaults, ...o.config };
-    const { passesPerSecond, passesBurst } = this.#config;
-    this.#pause = new Pause(this.#o.clock, this.#stop.signal);
-    this.#limiter = new Limiter({ perSecond: passesPerSecond, burst: passesBurst }, this.#o.clock.now());
-    this.#running = this.#run();
+    const { passesPerSecond: perSecond, passesBurst: burst, backoff } = this.#config;
+    const { clock, rng } = this.#o;
+    const stopped = 'anti-entropy was stopped';
+    this.#loop = new Loop({ clock, rng, backoff, perSecond, burst, stopped, turn: () => this.#pass() });
+    this.#loop.start();
   }
 
   wake(): void {
-    this.#failures = 0;
-    this.#pause.wake();
+    this.#loop.wake();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort(new Error('anti-entropy was stopped'));
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    await Promise.resolve(); // not within the constructor
-    while (!this.#stop.signal.aborted) {
-      await this.#pause.gap(this.#limiter.take(this.#o.clock.now()));
-      await this.#pass();
-    }
+    await this.#loop[Symbol.asyncDispose]();
   }
 
   async #pass(): Promise<void> {
     const seen = await this.#watch();
-    if (!seen || this.#stop.signal.aborted) return;
+    if (!seen || this.#loop.stop.aborted) return;
     const { clock, datacenter } = this.#o;
     this.#noticeForeign(seen);
     const spacingMs = this.#spacingMs();
@@ -167,7 +154,7 @@ class RunningAntiEntropy implements AntiEntropy {
         break;
       case 'tooSoon':
         this.#minIndex = 0;
-        await this.#pause.gap(decision.until - clock.now());
+        await this.#loop.pause.gap(decision.until - clock.now());
         break;
       case 'publish':
         await this.#publish(seen, decision.reason);
@@ -210,7 +197,7 @@ class RunningAntiEntropy implements AntiEntropy {
     const minIndex = lookAgainMs <= 0 ? 0 : this.#minIndex;
     const ms = minIndex === 0 ? this.#config.watchMs : Math.min(this.#config.watchMs, lookAgainMs);
     try {
-      const budget = { clock, ms, stop: this.#stop.signal, what: 'our own gateways' };
+      const budget = { clock, ms, stop: this.#loop.stop, what: 'our own gateways' };
       return await within((signal) => watch(minIndex, signal), budget);
     } catch (error) {
       this.#minIndex = 0;
@@ -227,7 +214,7 @@ class RunningAntiEntropy implements AntiEntropy {
     this.#memory = writing(this.#memory, seen);
     try {
       const what = `publishing the gateways of ${datacenter}`;
-      const budget = { clock, ms: this.#config.publishMs, stop: this.#stop.signal, what };
+      const budget = { clock, ms: this.#config.publishMs, stop: this.#loop.stop, what };
       await within((signal) => publish(state, signal), budget);
     } catch (error) {
       await this.#failed('publish', classify(error), error);
@@ -241,8 +228,8 @@ class RunningAntiEntropy implements AntiEntropy {
   }
 
   #succeeded(): void {
-    this.#failures = 0;
-    this.#pause.forgetWake();
+    this.#loop.succeeded();
+    this.#loop.pause.forgetWake();
   }
 
   async #failed(
@@ -250,11 +237,10 @@ class RunningAntiEntropy implements AntiEntropy {
     failure: FailureKind | 'local',
     error: unknown,
   ): Promise<void> {
-    if (this.#stop.signal.aborted) return;
+    if (this.#loop.stop.aborted) return;
     this.#minIndex = 0;
-    this.#failures++;
-    const waitMs = backoffMs(this.#failures, this.#config.backoff, this.#o.rng);
+    const waitMs = this.#loop.failed();
     this.#o.onEvent({ kind: 'failed', stage, failure, error, waitMs });
-    await this.#pause.for(waitMs);
+    await this.#loop.pause.for(waitMs);
   }
 }

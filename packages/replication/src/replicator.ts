@@ -9,8 +9,8 @@
  */
 import { type BackoffRange, backoffDefault, backoffMs } from './backoff.ts';
 import type { FailureKind } from './errors.ts';
-import { Limiter } from './limiter.ts';
-import { Pause, within } from './pause.ts';
+import { Loop } from './loop.ts';
+import { within } from './pause.ts';
 import type { Clock, FederationState, Millis, Rng } from './ports.ts';
 import {
   type Answer,
@@ -113,26 +113,22 @@ export function openReplicator(o: ReplicatorOptions): Replicator {
 class RunningReplicator implements Replicator {
   readonly #o: Required<Omit<ReplicatorOptions, 'config'>>;
   readonly #config: ReplicatorConfig;
-  readonly #stop = new AbortController();
-  readonly #pause: Pause;
-  readonly #limiter: Limiter;
-  readonly #running: Promise<void>;
+  readonly #loop: Loop;
   #memory = freshMemory;
-  #failures = 0;
   #status: Round | undefined;
 
   constructor(o: ReplicatorOptions) {
     this.#o = { onRound: () => {}, classify: () => 'transport', clock: systemClock, rng: systemRng, ...o };
     this.#config = { ...replicatorDefaults, ...o.config };
-    const { roundsPerSecond, roundsBurst } = this.#config;
-    this.#pause = new Pause(this.#o.clock, this.#stop.signal);
-    this.#limiter = new Limiter({ perSecond: roundsPerSecond, burst: roundsBurst }, this.#o.clock.now());
-    this.#running = this.#run();
+    const { roundsPerSecond: perSecond, roundsBurst: burst, backoff } = this.#config;
+    const { clock, rng } = this.#o;
+    const stopped = 'replication was stopped';
+    this.#loop = new Loop({ clock, rng, backoff, perSecond, burst, stopped, turn: () => this.#turn() });
+    this.#loop.start();
   }
 
   wake(): void {
-    this.#failures = 0;
-    this.#pause.wake();
+    this.#loop.wake();
   }
 
   status(): Round | undefined {
@@ -140,23 +136,18 @@ class RunningReplicator implements Replicator {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort(new Error('replication was stopped'));
-    await this.#running;
+    await this.#loop[Symbol.asyncDispose]();
     this.#status = undefined;
   }
 
-  async #run(): Promise<void> {
-    await Promise.resolve(); // not within the constructor
-    while (!this.#stop.signal.aborted) {
-      await this.#pause.gap(this.#limiter.take(this.#o.clock.now()));
-      if (this.#stop.signal.aborted) return;
-      const round = await this.#round();
-      if (this.#stop.signal.aborted) return;
-      this.#status = round;
-      this.#o.onRound(round);
-      if (round.waitMs === 0) this.#pause.forgetWake();
-      else await this.#pause.for(round.waitMs);
-    }
+  async #turn(): Promise<void> {
+    const { stop, pause } = this.#loop;
+    const round = await this.#round();
+    if (stop.aborted) return;
+    this.#status = round;
+    this.#o.onRound(round);
+    if (round.waitMs === 0) pause.forgetWake();
+    else await pause.for(round.waitMs);
   }
 
   async #round(): Promise<Round> {
@@ -179,7 +170,7 @@ class RunningReplicator implements Replicator {
     const failure = await this.#apply(plan, tally);
     if (failure) return this.#failed(tally, failure);
     this.#memory = plan.next;
-    this.#failures = 0;
+    this.#loop.succeeded();
     const waitMs = plan.doubt ? backoffMs(plan.next.doubts, this.#config.doubt, this.#o.rng) : 0;
     return tally.round(clock.now(), {
       ok: true,
@@ -195,7 +186,7 @@ class RunningReplicator implements Replicator {
     const { clock, fetchRemote, classify } = this.#o;
     const minIndex = this.#memory.minIndex;
     const what = 'federation states of the primary';
-    const budget = { clock, ms: this.#config.fetchMs, stop: this.#stop.signal, what };
+    const budget = { clock, ms: this.#config.fetchMs, stop: this.#loop.stop, what };
     try {
       const answer = await within((signal) => fetchRemote(minIndex, signal), budget);
       tally.answered(answer, this.#o.primary, clock.now());
@@ -213,8 +204,8 @@ class RunningReplicator implements Replicator {
       ...plan.updates.map((state) => ({ kind: 'upsert' as const, state })),
     ];
     for (const [at, op] of ops.entries()) {
-      if (at > 0) await this.#pause.gap(1_000 / this.#config.appliesPerSecond);
-      if (this.#stop.signal.aborted) return undefined;
+      if (at > 0) await this.#loop.pause.gap(1_000 / this.#config.appliesPerSecond);
+      if (this.#loop.stop.aborted) return undefined;
       try {
         await this.#o.apply(op);
       } catch (error) {
@@ -226,16 +217,14 @@ class RunningReplicator implements Replicator {
   }
 
   #failed(tally: Tally, failure: NonNullable<Round['failure']>): Round {
-    const { clock, rng } = this.#o;
     this.#memory = afterFailure(this.#memory);
-    this.#failures++;
-    return tally.round(clock.now(), {
+    return tally.round(this.#o.clock.now(), {
       ok: false,
       transport: failure.kind === 'transport',
       failure,
       unchanged: 0,
       withheld: 0,
-      waitMs: backoffMs(this.#failures, this.#config.backoff, rng),
+      waitMs: this.#loop.failed(),
     });
   }
 }
