@@ -10,7 +10,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { until } from '../lib/until.ts';
 import { Figures } from './figures.ts';
 import { answered, failed, longestMs, quantileMs, type Read, recoveredMs } from './load.ts';
-import { privateAddress } from './network.ts';
 import { frozenGateway, gatewayAway, oneOfTwoKilled, readMsMax, Stage, silence } from './stories.ts';
 import { type Datacenter, datacenters, World } from './world.ts';
 
@@ -148,7 +147,7 @@ describe('when something fails', () => {
       await using nowhere = stage.reader('dc2', 'dc3', 2);
       await using local = stage.reader('dc2', 'dc2', 2);
       await using others = stage.reader('dc1', 'dc3', 2);
-      world.network.swallowWithin('dc2', privateAddress.gateways[0]);
+      world.network.swallowWithin('dc2', world.network.privateAddresses('dc2').gateways[0]);
       const began = performance.now();
       await pause(30_000);
       world.network.heal();

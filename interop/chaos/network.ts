@@ -13,8 +13,11 @@
 import { execFileSync } from 'node:child_process';
 import { program } from '../lib/peers.ts';
 
-/** Of every datacenter. */
-export const privateAddress = { server: '10.0.0.1', gateways: ['10.0.0.2', '10.0.0.3'] } as const;
+/** Of every datacenter where they overlap. */
+const net = (third: number) => ({
+  server: `10.0.${third}.1`,
+  gateways: [`10.0.${third}.2`, `10.0.${third}.3`] as const,
+});
 
 /** Sites 1 to 15 share 203.0.113.0/24, a block for documentation; the links to this process are of a block for benchmarks. */
 const sitesMax = 15;
@@ -28,13 +31,18 @@ export class Network implements Disposable {
   readonly #prefix = `fedchaos${process.pid}`;
   readonly #third: number;
   readonly #sites: readonly string[];
+  readonly #overlapping: boolean;
   readonly #last = (): void => this[Symbol.dispose]();
   readonly #cuts = new Map<string, number>();
   readonly #holes = new Map<string, string>();
   #nextCut = 1000;
 
-  /** @param sites names of the datacenters; the first has number 1. */
-  constructor(sites: readonly string[]) {
+  /**
+   * @param sites names of the datacenters; the first has number 1.
+   * @param overlapping whether all have the same private addresses.
+   */
+  constructor(sites: readonly string[], overlapping = true) {
+    this.#overlapping = overlapping;
     if (sites.length > sitesMax) throw new Error(`a world has room for ${sitesMax} datacenters`);
     this.#sites = sites;
     this.#sweep();
@@ -54,6 +62,10 @@ export class Network implements Disposable {
   /** The words to put before a command that is to run in a datacenter. */
   within(site: string): readonly string[] {
     return [this.#ip, 'netns', 'exec', this.#namespace(site)];
+  }
+
+  privateAddresses(site: string): ReturnType<typeof net> {
+    return net(this.#overlapping ? 0 : this.#number(site));
   }
 
   /** Where this process asks a datacenter; nobody else can. */
@@ -171,7 +183,8 @@ export class Network implements Disposable {
       this.#in('world', 'route', 'add', this.#block(site), 'via', `169.254.${number}.2`);
       this.#in(site, 'addr', 'add', `169.254.${number}.2/30`, 'dev', 'up0');
       this.#in(site, 'link', 'set', 'up0', 'up');
-      const inside = [privateAddress.server, ...privateAddress.gateways, this.publicAddress(site, egress)];
+      const { server, gateways } = this.privateAddresses(site);
+      const inside = [server, ...gateways, this.publicAddress(site, egress)];
       for (const address of inside) this.own(site, address, true);
       const out = ['route', 'add', 'default', 'via', `169.254.${number}.1`];
       this.#in(site, ...out, 'src', this.publicAddress(site, egress));

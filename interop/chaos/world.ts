@@ -3,7 +3,8 @@
  *
  * dc1 is the primary and has two gateways; the others have one. All servers have one private address, all are called n1
  * within their datacenter, and a secondary knows of the world outside what a file tells it. A server may be Consul's, which
- * reads no file: it is told the primary's gateways once. The gateways are always ours.
+ * reads no file: it is told the primary's gateways once; and up to 1.16 it takes servers of one name and address
+ * for one server, so with it names and addresses differ. The gateways are always ours.
  * Lives here: certificates, configuration, starting and asking. Must not live here: expectations (stories.ts).
  */
 import { execFileSync } from 'node:child_process';
@@ -15,7 +16,7 @@ import { fedCli, gatewayCli } from '@fed/tooling/federation';
 import { program } from '../lib/peers.ts';
 import { TempFolder } from '../lib/temp-folder.ts';
 import { until } from '../lib/until.ts';
-import { Network, privateAddress } from './network.ts';
+import { Network } from './network.ts';
 import { Program } from './program.ts';
 
 /** Another build may be tried by naming its cli.js. */
@@ -42,6 +43,7 @@ interface Gateway {
 }
 
 interface Site {
+  readonly node: string;
   readonly folder: string;
   readonly kind: Kind;
   readonly gateways: readonly Gateway[];
@@ -75,8 +77,9 @@ export class World implements AsyncDisposable {
     fed('tls', 'ca', 'create');
     const gossipKey = randomBytes(32).toString('base64');
     this.#sites = new Map(
-      datacenters.map((datacenter) => {
-        fed('tls', 'cert', 'create', '--server', '--dc', datacenter, '--node', 'n1');
+      datacenters.map((datacenter, at) => {
+        const node = Object.values(kinds).includes('consul') ? `n${at + 1}` : 'n1';
+        fed('tls', 'cert', 'create', '--server', '--dc', datacenter, '--node', node);
         const site = join(folder.path, datacenter);
         mkdirSync(site);
         const kind = kinds[datacenter];
@@ -85,7 +88,7 @@ export class World implements AsyncDisposable {
           program: undefined,
         }));
         for (const { address } of gateways) network.own(datacenter, address, true);
-        return [datacenter, { folder: site, kind, gateways, server: undefined, skew: undefined }];
+        return [datacenter, { node, folder: site, kind, gateways, server: undefined, skew: undefined }];
       }),
     );
     for (const [datacenter, { folder }] of this.#sites)
@@ -94,7 +97,7 @@ export class World implements AsyncDisposable {
   }
 
   static async open(kinds: Kinds = allOurs): Promise<World> {
-    const network = new Network(datacenters);
+    const network = new Network(datacenters, !Object.values(kinds).includes('consul'));
     try {
       return new World(network, await TempFolder.open(), kinds);
     } catch (cause) {
@@ -136,7 +139,7 @@ export class World implements AsyncDisposable {
       ...['--http-addr', `http://${control}:${ports.http}`],
       ...['--grpc-addr', `${control}:${ports.grpc}`],
       ...['--proxy-id', `gateway${which}`],
-      ...['--address', `${privateAddress.gateways[which]}:${ports.gateway}`],
+      ...['--address', `${this.network.privateAddresses(datacenter).gateways[which]}:${ports.gateway}`],
       ...['--wan-address', `${gateway.address}:${ports.gateway}`],
       ...['--admin-bind', `${control}:${ports.admin + which}`],
       ...['--drain-time', '0s'],
@@ -183,7 +186,7 @@ export class World implements AsyncDisposable {
   /** What the gossip of `from` says of the server of `of`: 1 alive, 4 failed. */
   async status(from: Datacenter, of: Datacenter): Promise<number | undefined> {
     const members = await this.get<readonly Member[]>(from, '/v1/agent/members?wan=1');
-    return members.find(({ Name }) => Name === `n1.${of}`)?.Status;
+    return members.find(({ Name }) => Name === `${this.site(of).node}.${of}`)?.Status;
   }
 
   /** Gateways of `of` that `from` knows to be well. */
@@ -263,9 +266,9 @@ export class World implements AsyncDisposable {
       bootstrap_expect: 1,
       datacenter,
       primary_datacenter: primary,
-      node_name: 'n1',
+      node_name: this.site(datacenter).node,
       data_dir: join(this.#folder.path, datacenter, 'data'),
-      bind_addr: privateAddress.server,
+      bind_addr: this.network.privateAddresses(datacenter).server,
       client_addr: this.network.controlAddress(datacenter),
       encrypt: gossipKey,
       ca_file: join(tls, 'consul-agent-ca.pem'),
@@ -277,7 +280,11 @@ export class World implements AsyncDisposable {
       connect: { enabled: true, enable_mesh_gateway_wan_federation: true },
       ...(datacenter === primary ? {} : this.#primaryGateways(datacenter)),
       ...(this.site(datacenter).kind === 'consul' && {
+        // Bound to a private address it would dial gateways abroad from that, and no answer would find its way back.
+        bind_addr: '0.0.0.0',
+        advertise_addr: this.network.privateAddresses(datacenter).server,
         disable_update_check: true,
+        retry_interval_wan: '2s', // usually 30 s, which only makes us wait longer for the beginning
         ports: { ...closedPorts(program('FED_PEER_CONSUL')), grpc: ports.grpc },
       }),
     };
