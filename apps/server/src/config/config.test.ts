@@ -39,6 +39,7 @@ test('config: a secondary with gateways is complete, and the defaults are the or
     wanPort: 8302,
     http: { host: '127.0.0.1', port: 8500 },
     grpc: { host: '127.0.0.1', port: 8502 },
+    grpcTls: { host: '127.0.0.1', port: -1, verifyIncoming: false },
     handshakeTimeoutMs: 5000,
     connsPerClientMax: 100,
     queryTimeDefaultMs: 300_000,
@@ -184,6 +185,24 @@ describe('config: what is known to break is refused, naming the key', () => {
       expect(error).toBeInstanceOf(ConfigError);
       expect((error as ConfigError).problems.join('\n')).toMatch(message);
     });
+});
+
+test('config: xDS over TLS has a port, an address and a rule of its own; verify_incoming does not speak of gateways', () => {
+  const { config } = resolve({
+    verify_incoming: true,
+    client_addr: '192.0.2.7',
+    ports: { grpc: -1, grpc_tls: 8503 },
+    addresses: { grpc_tls: '192.0.2.8' },
+  });
+  expect([config.grpc, config.grpcTls]).toEqual([
+    { host: '192.0.2.7', port: -1 },
+    { host: '192.0.2.8', port: 8503, verifyIncoming: false },
+  ]);
+  expect(resolve({ tls: { grpc: { verify_incoming: true } } }).config.grpcTls.verifyIncoming).toBe(true);
+  expect(resolve({ ports: { grpc: -1 } }).warnings.join()).toMatch(/no gateway can be configured/);
+  expect(() => resolve({ addresses: { grpc: 'unix:///run/xds.sock' } })).toThrow(
+    /addresses\.grpc: a unix socket/,
+  );
 });
 
 test('config: a secondary without gateways is warned, not refused', () => {
