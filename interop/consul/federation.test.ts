@@ -81,6 +81,38 @@ describe.each(stories)('%s', (_name, kinds) => {
       );
   });
 
+  test('servers, their health, events and gossip keys of each datacenter, whoever is asked', async () => {
+    type Servers = { readonly Servers: readonly { readonly Node: string; readonly Leader: boolean }[] };
+    type Event = { readonly ID: string; readonly Payload: string | null };
+    type Ring = { readonly WAN: boolean; readonly Datacenter: string; readonly Keys: object };
+    for (const asked of mixed.sites) {
+      for (const of of mixed.sites) {
+        const story = `${asked.datacenter} asked about ${of.datacenter}`;
+        const { Servers } = await mixed.get<Servers>(
+          asked,
+          `/v1/operator/raft/configuration?dc=${of.datacenter}`,
+        );
+        expect(Servers, story).toMatchObject([{ Node: of.node, Leader: true }]);
+        expect(
+          await mixed.get(asked, `/v1/operator/autopilot/health?dc=${of.datacenter}`),
+          story,
+        ).toMatchObject({ Healthy: true, Servers: [{ Name: of.node, SerfStatus: 'alive' }] });
+        const name = `from-${asked.datacenter}`;
+        const fired = await fetch(`${asked.http}/v1/event/fire/${name}?dc=${of.datacenter}`, {
+          method: 'PUT',
+          body: story,
+        });
+        const { ID } = (await fired.json()) as Event;
+        const heard = await mixed.get<readonly Event[]>(of, `/v1/event/list?name=${name}`);
+        expect(heard, story).toMatchObject([{ ID, Payload: Buffer.from(story).toString('base64') }]);
+      }
+      const rings = await mixed.get<readonly Ring[]>(asked, '/v1/operator/keyring');
+      const wanted = ['WAN', ...mixed.sites.map(({ datacenter }) => datacenter)];
+      expect(rings.map((ring) => (ring.WAN ? 'WAN' : ring.Datacenter)).sort()).toEqual(wanted.sort());
+      expect(new Set(rings.map(({ Keys }) => Object.keys(Keys).join())).size).toBe(1);
+    }
+  });
+
   test('the mesh has one root and one trust domain, those of the primary', async () => {
     const [primary, ...secondaries] = mixed.sites as [Site, ...Site[]];
     const truth = await mixed.get<Roots>(primary, '/v1/connect/ca/roots');

@@ -31,6 +31,7 @@ import { createApi } from './http/server.ts';
 import { readNodeId } from './identity.ts';
 import { watchForTwins } from './lan/admission.ts';
 import { openFlood } from './lan/flood.ts';
+import { healthFrom } from './lan/health.ts';
 import { openLanJoin } from './lan/join.ts';
 import { openOwnNode } from './lan/own-node.ts';
 import { LanServers } from './lan/servers.ts';
@@ -164,6 +165,7 @@ export async function runServer(
     authority: authorityOn(fsm),
     wan: () => wanPool,
     lan: () => lanPool,
+    health: () => healthFrom({ ...config, servers, serverAddress, fsm, ask, pool }),
     wallMs,
   });
   const timed = timing(answers, { metrics: observed.metrics, now: () => clock.now() });

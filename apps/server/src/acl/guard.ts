@@ -180,6 +180,9 @@ const rules: Readonly<Record<string, Rule>> = {
   'Internal.NodeInfo': nodeDump,
   'Internal.NodeDump': nodeDump,
 
+  'Operator.RaftGetConfiguration': operatorRead,
+  'Operator.ServerHealth': operatorRead,
+
   'ConnectCA.Roots': open,
   'ConnectCA.SignIntermediate': operatorWrite,
   // Entries of every kind travel as bytes that are not looked into here.

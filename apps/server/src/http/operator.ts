@@ -1,74 +1,90 @@
 /**
- * operator.ts: what an operator asks about the servers of this datacenter: who is one, who leads, how they fare.
+ * operator.ts: what an operator asks about the servers of a datacenter: who is one, who leads, how they fare.
  *
- * Every server that gossip knows has an entry, in the shape tools expect. There is no consensus among them: with the
- * embedded engine there is one, and with etcd any of them may lead as long as etcd stands.
- * Source: Consul agent/operator_endpoint.go; structs.RaftServer, autopilot.OperatorHealthReply.
+ * Source: Consul agent/operator_endpoint.go; api.ServerHealth for the order of fields.
  */
-import { needOperator } from '../acl/access.ts';
-import type { ServerHealth } from '../lan/health.ts';
+import { goDuration } from '@fed/fsm';
+import { goTimeToRfc3339, type Value } from '@fed/msgpack';
+import { type Args, asArgs, flag, integer, list, text } from '../rpc/args.ts';
+import type { Ask } from '../rpc/ask.ts';
+import { serfStatuses } from '../rpc/operator.ts';
 import { get } from './parameters.ts';
-import { HttpError, type HttpRequest, type HttpRoute } from './server.ts';
+import { type HttpRequest, type HttpRoute, queryOptions } from './server.ts';
 
 export interface OperatorOptions {
   readonly datacenter: string;
-  readonly health: () => Promise<readonly ServerHealth[]>;
+  readonly ask: Ask;
 }
 
 export function operatorRoutes(o: OperatorOptions): readonly HttpRoute[] {
-  const here = (request: HttpRequest): void => {
-    needOperator(request.authorizer(), 'read');
-    const asked = request.query.get('dc');
-    // Of another datacenter its own servers have to be asked: there is no RPC of ours that would carry this.
-    if (asked !== null && asked !== o.datacenter)
-      throw new HttpError(500, `only ${o.datacenter} is answered for here: ask a server of ${asked}`);
-  };
+  const ask = async ({ query, token, signal }: HttpRequest, method: string): Promise<Args> =>
+    asArgs(
+      await o.ask(
+        method,
+        {
+          Datacenter: query.get('dc') ?? o.datacenter,
+          AllowStale: queryOptions(query).stale,
+          Token: token,
+        },
+        { signal },
+      ),
+    );
   return [
     get('/v1/operator/raft/configuration', async (request) => {
-      here(request);
-      const servers = await o.health();
+      const reply = await ask(request, 'Operator.RaftGetConfiguration');
       return {
-        json: {
-          Servers: servers.map(({ server, leader, lastIndex }) => ({
-            ID: server.id,
-            Node: server.name,
-            Address: server.address,
-            Leader: leader,
-            ProtocolVersion: '3',
-            Voter: true,
-            LastIndex: lastIndex,
-          })),
-          Index: 0,
-        },
+        json: { Servers: list(reply, 'Servers').map(serverJson), Index: integer(reply, 'Index') },
       };
     }),
     get('/v1/operator/autopilot/health', async (request) => {
-      here(request);
-      const servers = await o.health();
-      const healthy = servers.filter((each) => each.healthy).length;
-      const all = healthy === servers.length && servers.some(({ leader }) => leader);
+      const reply = await ask(request, 'Operator.ServerHealth');
+      const healthy = flag(reply, 'Healthy');
       return {
-        status: all ? 200 : 429,
+        status: healthy ? 200 : 429,
         json: {
-          Healthy: all,
-          // As long as their etcd stands, one server is enough.
-          FailureTolerance: Math.max(0, healthy - 1),
-          Servers: servers.map(({ server, ...each }) => ({
-            ID: server.id,
-            Name: server.name,
-            Address: server.address,
-            SerfStatus: server.status,
-            Version: server.build.split(':')[0],
-            Leader: each.leader,
-            LastContact: each.lastContact === '0' ? '0s' : each.lastContact,
-            LastTerm: each.lastTerm,
-            LastIndex: each.lastIndex,
-            Healthy: each.healthy,
-            Voter: true,
-            StableSince: new Date(server.sinceMs).toISOString(),
-          })),
+          Healthy: healthy,
+          FailureTolerance: integer(reply, 'FailureTolerance'),
+          Servers: list(reply, 'Servers').map(healthJson),
         },
       };
     }),
   ];
+}
+
+function serverJson(row: Value): unknown {
+  const server = asArgs(row);
+  return {
+    ID: text(server, 'ID'),
+    Node: text(server, 'Node'),
+    Address: text(server, 'Address'),
+    Leader: flag(server, 'Leader'),
+    ProtocolVersion: text(server, 'ProtocolVersion'),
+    Voter: flag(server, 'Voter'),
+    // Not every server tells.
+    ...(server['LastIndex'] === undefined ? {} : { LastIndex: integer(server, 'LastIndex') }),
+  };
+}
+
+function healthJson(row: Value): unknown {
+  const server = asArgs(row);
+  const lastContact = integer(server, 'LastContact');
+  return {
+    ID: text(server, 'ID'),
+    Name: text(server, 'Name'),
+    Address: text(server, 'Address'),
+    SerfStatus: serfStatuses[integer(server, 'SerfStatus')] ?? 'none',
+    Version: text(server, 'Version'),
+    Leader: flag(server, 'Leader'),
+    LastContact: lastContact < 0 ? 'never' : goDuration(lastContact),
+    LastTerm: integer(server, 'LastTerm'),
+    LastIndex: integer(server, 'LastIndex'),
+    Healthy: flag(server, 'Healthy'),
+    Voter: flag(server, 'Voter'),
+    StableSince: goTimeToRfc3339(bytes(server['StableSince'])),
+  };
+}
+
+/** A binary time from another server: text, where its bytes happen to be that. */
+function bytes(value: Value | undefined): Uint8Array {
+  return value instanceof Uint8Array ? value : Buffer.from(String(value ?? ''), 'utf8');
 }

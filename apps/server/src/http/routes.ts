@@ -5,9 +5,7 @@
  */
 import type { Agent } from '../agent/agent.ts';
 import type { ForeignConnections } from '../foreign-connections.ts';
-import { serverHealth, statsMsMax } from '../lan/health.ts';
 import type { Ask } from '../rpc/ask.ts';
-import { leaderAddress } from '../rpc/status.ts';
 import { takePlace } from '../snapshot/take-place.ts';
 import { federationView } from '../status/federation-view.ts';
 import { metricsView, type Rooms, selfView } from '../views.ts';
@@ -38,24 +36,13 @@ export interface RoutesOptions {
 
 export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {
   const { rooms, ask, agent, foreign } = o;
-  const { config, fsm, self, serverAddress, wallMs, wan, lan, servers, pool } = rooms;
+  const { config, fsm, self, serverAddress, wallMs, wan, lan } = rooms;
   const { datacenter, nodeName } = config;
   return [
     ...readRoutes({ datacenter, nodeName, ask }),
     ...catalogWriteRoutes({ datacenter, ask }),
     ...meshRoutes({ datacenter, nodeName, ask }),
-    ...operatorRoutes({
-      datacenter,
-      health: () =>
-        serverHealth({
-          servers,
-          leaderAddress: () => leaderAddress({ address: serverAddress, fsm }) || undefined,
-          stats: (target) =>
-            target.node === nodeName
-              ? ask('Status.RaftStats', {}, { signal: new AbortController().signal })
-              : pool.call(target, 'Status.RaftStats', {}, { timeoutMs: statsMsMax }),
-        }),
-    }),
+    ...operatorRoutes({ datacenter, ask }),
     ...snapshotRoutes({
       datacenter,
       fsm,

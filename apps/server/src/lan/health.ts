@@ -4,9 +4,12 @@
  * All are asked at once, and one that does not answer in time is one that does not fare well.
  * Source: Consul agent/consul/autopilot.go, stats_fetcher.go (Status.RaftStats of every server).
  */
+import type { Fsm } from '@fed/fsm';
 import type { Value } from '@fed/msgpack';
-import type { RpcTarget } from '@fed/rpc';
+import type { RpcPool, RpcTarget } from '@fed/rpc';
 import { asArgs, integer, text } from '../rpc/args.ts';
+import type { Ask } from '../rpc/ask.ts';
+import { leaderAddress } from '../rpc/status.ts';
 import type { LanServer, LanServers } from './servers.ts';
 
 export interface ServerHealth {
@@ -26,7 +29,7 @@ export interface HealthOptions {
 }
 
 /** A server that takes longer to say how it fares does not fare well. */
-export const statsMsMax = 2_000;
+const statsMsMax = 2_000;
 
 export async function serverHealth(o: HealthOptions): Promise<readonly ServerHealth[]> {
   const leaderAddress = o.leaderAddress();
@@ -45,4 +48,23 @@ export async function serverHealth(o: HealthOptions): Promise<readonly ServerHea
       }
     }),
   );
+}
+
+/** The same as seen from this server, which asks itself without the network. */
+export function healthFrom(o: {
+  readonly servers: HealthOptions['servers'];
+  readonly nodeName: string;
+  readonly serverAddress: string;
+  readonly fsm: Pick<Fsm, 'engine'>;
+  readonly ask: Ask;
+  readonly pool: Pick<RpcPool, 'call'>;
+}): Promise<readonly ServerHealth[]> {
+  return serverHealth({
+    servers: o.servers,
+    leaderAddress: () => leaderAddress({ address: o.serverAddress, fsm: o.fsm }) || undefined,
+    stats: (target) =>
+      target.node === o.nodeName
+        ? o.ask('Status.RaftStats', {}, { signal: new AbortController().signal })
+        : o.pool.call(target, 'Status.RaftStats', {}, { timeoutMs: statsMsMax }),
+  });
 }

@@ -21,6 +21,7 @@ import { federationStateEndpoints } from './federation-state.ts';
 import { intentionEndpoints } from './intention.ts';
 import { internalEndpoints } from './internal.ts';
 import { keyringEndpoints } from './keyring.ts';
+import { type OperatorOptions, operatorEndpoints } from './operator.ts';
 import { statusEndpoints } from './status.ts';
 
 export interface EndpointsOptions {
@@ -34,6 +35,7 @@ export interface EndpointsOptions {
   readonly authority: Authority;
   readonly wan: () => Serf;
   readonly lan: () => Serf;
+  readonly health: OperatorOptions['health'];
   readonly wallMs: () => number;
 }
 
@@ -54,6 +56,7 @@ export function serverEndpoints(o: EndpointsOptions): Readonly<Record<string, En
     ...federationStateEndpoints({ ...reading, wallMs, callers }),
     ...internalEndpoints({ ...reading, lan }),
     ...keyringEndpoints({ datacenter, lan, wan }),
+    ...operatorEndpoints(o),
     ...connectCaEndpoints({ ...reading, authority, callers }),
     ...configEntryEndpoints(reading),
     ...intentionEndpoints(reading),

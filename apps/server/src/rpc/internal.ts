@@ -22,6 +22,7 @@ export function internalEndpoints(o: InternalOptions): Readonly<Record<string, E
   return {
     'Internal.EventFire': {
       belongs: 'datacenter',
+      answeredBy: 'any',
       answer: (args) => {
         fire(o.lan(), text(args, 'Name'), args['Payload']);
         return { ConsistencyLevel: '', Index: 0, KnownLeader: false, LastContact: 0, NotModified: false };

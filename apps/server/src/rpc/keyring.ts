@@ -20,6 +20,7 @@ export function keyringEndpoints(o: KeyringOptions): Readonly<Record<string, End
   return {
     'Internal.KeyringOperation': {
       belongs: 'datacenter',
+      answeredBy: 'any',
       answer: async (args) => {
         const request = requestIn(args);
         const { datacenter } = o;
