@@ -99,6 +99,8 @@ class AdsClient implements XdsClient {
   #call: ClientDuplexStream<Uint8Array, Uint8Array> | undefined;
   #retry: Disposable | undefined;
   #warm: Disposable | undefined;
+  /** Requests of this stream that wait to be sent. */
+  readonly #late = new Set<Disposable>();
 
   constructor(o: XdsClientOptions) {
     this.#o = o;
@@ -179,14 +181,28 @@ class AdsClient implements XdsClient {
     this.#phase = 'connected';
     this.#failures = 0;
     try {
-      const { requests, refusals } = this.#subscriber.receive(bytes, this.#clock.now());
+      const now = this.#clock.now();
+      const { requests, delayMs, refusals } = this.#subscriber.receive(bytes, now);
       this.#note(refusals);
-      for (const request of requests) this.#call?.write(request);
+      if (delayMs === 0) this.#send(requests);
+      else this.#sendLater(requests, now + delayMs);
       this.#rearm();
     } catch (cause) {
       if (!(cause instanceof ServerFault)) throw cause;
       this.#lost(cause.code, cause.message);
     }
+  }
+
+  #send(requests: readonly Uint8Array[]): void {
+    for (const request of requests) this.#call?.write(request);
+  }
+
+  #sendLater(requests: readonly Uint8Array[], when: number): void {
+    const waiting = this.#clock.at(when, () => {
+      this.#late.delete(waiting);
+      this.#send(requests);
+    });
+    this.#late.add(waiting);
   }
 
   #rearm(): void {
@@ -238,6 +254,8 @@ class AdsClient implements XdsClient {
   }
 
   #hangUp(): void {
+    for (const waiting of this.#late) waiting[Symbol.dispose]();
+    this.#late.clear();
     const call = this.#call;
     this.#call = undefined;
     call?.on('error', () => undefined); // cancelling reports itself as an error

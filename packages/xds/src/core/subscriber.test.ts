@@ -119,6 +119,20 @@ describe('NACK', () => {
     expect(client.newest().clusters.get('server.dc2.consul')!.connectTimeoutMs).toBe(9_000);
   });
 
+  test('said again and again, it is said ever later, until something is accepted', () => {
+    const client = Client.complete();
+    const bad = [resourceOf('Cluster', 'bad.consul', { name: 'bad.consul', type: 'ORIGINAL_DST' })];
+    const delays = Array.from({ length: 9 }, () => {
+      client.hear('Cluster', bad);
+      return client.delayMs;
+    });
+    expect(delays).toEqual([0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+    client.hear('ClusterLoadAssignment', all('ClusterLoadAssignment'));
+    expect(client.delayMs).toBe(0);
+    client.hear('Cluster', bad);
+    expect(client.delayMs).toBe(0);
+  });
+
   test('bytes of a resource that cannot be read', () => {
     const client = Client.complete();
     const [nack] = client.hear('Cluster', [new Resource('Cluster', 'x', Uint8Array.of(0x0a, 0x05))]);
@@ -170,6 +184,8 @@ class Client {
   refusals: readonly { resource: string; field: string; reason: string }[] = [];
   readonly subscriber: Subscriber;
   readonly opened: Message[];
+  /** How long the last answer waits. */
+  delayMs = 0;
   #nonce = 0;
   constructor() {
     this.subscriber = new Subscriber({
@@ -195,7 +211,9 @@ class Client {
   ): Message[] {
     this.#nonce++;
     const bytes = encodeDeltaResponse({ type, upserts, removed, nonce: String(this.#nonce) });
-    return this.subscriber.receive(bytes, now).requests.map(read);
+    const { requests, delayMs } = this.subscriber.receive(bytes, now);
+    this.delayMs = delayMs;
+    return requests.map(read);
   }
   newest(): RelayConfig {
     return this.configs.at(-1)!;

@@ -25,6 +25,12 @@ export const warmingMsMax = 15_000;
 const resourcesMax = 65_536;
 /** Longest NACK text sent, in characters. */
 const nackTextMax = 4_096;
+/**
+ * How long the second refusal in a row waits, and the longest that a later one does, in ms: a server that sends what was refused
+ * again at once, as Consul does, would otherwise send it thousands of times a second.
+ */
+const refusalMsMin = 100;
+const refusalMsMax = 5_000;
 /** google.rpc.Code INVALID_ARGUMENT. */
 const invalidArgument = 3;
 
@@ -50,8 +56,9 @@ interface Kept<T> {
 }
 
 export interface Heard {
-  /** To be sent, in this order. */
+  /** To be sent, in this order, after so many milliseconds. */
   readonly requests: readonly Uint8Array[];
+  readonly delayMs: number;
   /** What cannot be used, of this response or of what it made ready. */
   readonly refusals: readonly Refusal[];
 }
@@ -67,6 +74,7 @@ export class Subscriber {
   /** Endpoint names asked for on this stream; undefined before the first time. */
   #asked: Set<string> | undefined;
   #listenersHeard = false;
+  #refusalsInARow = 0;
   #warmAt: number | undefined;
 
   /** `apply` is given every new configuration and says what of it cannot be used; it must not block. */
@@ -88,7 +96,7 @@ export class Subscriber {
     const response = read(bytes);
     const type = resourceTypeOf(response.typeUrl);
     if (type === undefined || type === 'RouteConfiguration' || type === 'Secret')
-      return { requests: [], refusals: [] };
+      return { requests: [], delayMs: 0, refusals: [] };
     const refusals: Refusal[] = [];
     for (const resource of response.resources) {
       const refusal = this.#take(type, resource, now);
@@ -103,7 +111,13 @@ export class Subscriber {
     const nack = [...refusals, ...unusable.filter((r) => r.resource === '' || sent.has(r.resource))];
     const answer = this.#request(type, { responseNonce: response.nonce, ...nackOf(nack) });
     const requests = [answer, ...(type === 'Cluster' ? this.#endpointRequests() : [])];
-    return { requests, refusals: [...refusals, ...unusable] };
+    this.#refusalsInARow = nack.length === 0 ? 0 : this.#refusalsInARow + 1;
+    return { requests, delayMs: this.#delayMs(), refusals: [...refusals, ...unusable] };
+  }
+
+  #delayMs(): number {
+    const again = this.#refusalsInARow - 2;
+    return again < 0 ? 0 : Math.min(refusalMsMax, refusalMsMin * 2 ** Math.min(again, 10));
   }
 
   /** When waiting for endpoints or clusters ends. */
