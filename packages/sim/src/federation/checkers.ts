@@ -14,7 +14,7 @@ import { FrameCounter } from './frame-counter.ts';
 import type { SimHost } from './network.ts';
 
 const packetProtocol = 'consul/wan-gossip/packet';
-const lookEveryMs = 500;
+const lookEveryMs = 1_000;
 
 export class Checkers {
   readonly #fed: Federation;
@@ -26,6 +26,7 @@ export class Checkers {
   readonly #packetWays = new Map<string, ConduitEnd>();
   readonly #written = new WeakMap<ConduitEnd, number>();
   readonly #watches: Disposable[] = [];
+  #looks = 0;
 
   constructor(fed: Federation) {
     this.#fed = fed;
@@ -132,7 +133,8 @@ export class Checkers {
     const { running } = dc.server;
     if (running === undefined) return;
     this.#diffConverges(running);
-    for (const to of this.#fed.datacenters) if (to !== dc) this.#locatorAnswers(dc, to, running);
+    const to = this.#fed.datacenters[this.#looks++ % this.#fed.datacenters.length]!;
+    if (to !== dc) this.#locatorAnswers(dc, to, running);
   }
 
   /** I5: the difference, applied to what we have, is what the primary has. */

@@ -63,6 +63,9 @@ export interface Faults {
 
 export const calmFaults: Faults = { wanMsMin: 5, wanMsMax: 30, loss: 0, chunking: 0.1 };
 const lanMs = 0.3;
+/** A connect that got lost is tried again after a second, and then after twice as long each time. RFC 6298. */
+const synRetryMs = 1_000;
+const synRetriesMax = 3;
 /** How long TCP takes to notice a lost segment. */
 const lossMs = 250;
 
@@ -233,11 +236,16 @@ export class FedNetwork {
   connect(from: SimHost, to: HostPort, done: (answer: Listener | 'refused') => void): void {
     const host = this.find(from.site, to.host);
     if (host === undefined) return; // nobody has that address
-    const roundTripMs = this.delayMs(from, host) + this.delayMs(host, from);
-    this.clock.at(this.clock.now() + roundTripMs, () => {
-      if (!this.#connects(from, host) || !from.alive) return;
-      done(host.listeners.get(to.port) ?? 'refused');
-    });
+    const attempt = (again: number): void => {
+      const roundTripMs = this.delayMs(from, host) + this.delayMs(host, from);
+      this.clock.at(this.clock.now() + roundTripMs, () => {
+        if (!from.alive) return;
+        if (this.#connects(from, host)) done(host.listeners.get(to.port) ?? 'refused');
+        else if (again < synRetriesMax)
+          this.clock.at(this.clock.now() + synRetryMs * 2 ** again, () => attempt(again + 1));
+      });
+    };
+    attempt(0);
   }
 
   open(hops: readonly Hop[], protocol: string): Conduit {
