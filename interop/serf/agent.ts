@@ -23,6 +23,8 @@ export interface AgentOptions {
   readonly tags?: Readonly<Record<string, string>>;
   /** Base64, primary first; kept in a keyring file. */
   readonly keys?: readonly string[];
+  /** Where it remembers who was there. */
+  readonly snapshotPath?: string;
 }
 
 /** A member as `serf members -format=json` shows it. */
@@ -73,6 +75,7 @@ export class Agent implements AsyncDisposable {
           '-event-handler=query:uptime=printf "%s answers " "$SERF_SELF_NAME"; cat',
           ...Object.entries(o.tags ?? {}).map(([tag, value]) => `-tag=${tag}=${value}`),
           ...(o.keys === undefined ? [] : [`-keyring-file=${keyring}`]),
+          ...(o.snapshotPath === undefined ? [] : [`-snapshot=${o.snapshotPath}`]),
         ],
         cwd: folder.path,
       });

@@ -1,7 +1,7 @@
 /**
  * ours.ts: one of our serfs in this process, with everything it tells.
  */
-import { openSerf, type Serf, type SerfEvent } from '@fed/serf';
+import { openSerf, type Serf, type SerfConfig, type SerfEvent } from '@fed/serf';
 import type { Gate } from '../lib/gate.ts';
 import { Journal } from '../lib/journal.ts';
 import { ourOptions } from './our-options.ts';
@@ -23,12 +23,13 @@ export class Ours implements AsyncDisposable {
   }
 
   /** Answers the query "uptime" with its name and the question. */
-  static async open(name: string, keys?: readonly string[]): Promise<Ours> {
+  static async open(name: string, keys?: readonly string[], config: Partial<SerfConfig> = {}): Promise<Ours> {
     const journal = new Journal(name);
     const log: string[] = [];
     const options = await ourOptions(name, keys);
     const serf = await openSerf({
       ...options,
+      config: { ...options.config, ...config },
       onEvent: (event) => {
         journal.tell({ event });
         if (event.kind === 'query' && event.query.name === 'uptime')
