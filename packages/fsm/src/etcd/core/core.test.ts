@@ -240,6 +240,23 @@ test('link: silent for three seconds, it is given up and its endpoint with it', 
   assert.equal(core.leadership(3_000).leader, true, 'a leader needs no watch');
 });
 
+test('link: without etcd for five seconds, nobody is said to lead', () => {
+  const core = new Core(config);
+  core.step({ kind: 'start' }, 0);
+  const leader = { term: 3, address: 'b:8300', lease: 8 };
+  core.step({ kind: 'synced', run: 1, revision: 4, leader, head: noHead, snapshotIndex: 0 }, 0);
+  core.step({ kind: 'watchLost', watch: 1, failure: silent }, 10);
+  for (let run = 2; core.deadline() < 5_000; run++) {
+    core.step({ kind: 'deadline' }, core.deadline());
+    core.step({ kind: 'syncFailed', run, failure: silent }, Math.min(4_999, core.deadline()));
+    assert.equal(core.leadership(4_999).leaderAddress, 'b:8300');
+  }
+  assert.equal(core.deadline(), 5_000);
+  assert.ok(kinds(core.step({ kind: 'deadline' }, 5_000)).includes('leadership'));
+  assert.equal(core.leadership(5_000).leaderAddress, undefined);
+  assert.ok(core.deadline() > 5_000);
+});
+
 test('halted: what the state machine cannot apply, nobody is asked to try again', () => {
   const core = leading();
   core.step({ kind: 'append', job: job(1) }, 1);

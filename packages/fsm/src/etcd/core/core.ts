@@ -10,11 +10,14 @@ import { type Entry, lastOf } from '../wire/values.ts';
 import { Barriers } from './barriers.ts';
 import { Claim } from './claim.ts';
 import type { CoreConfig } from './config.ts';
-import type { Effect, Event, Failure, Job } from './events.ts';
+import type { Effect, Event, Failure, Job, Seen } from './events.ts';
 import { codeOf, fail, failAll } from './failures.ts';
 import { Link } from './link.ts';
 import { Snapshots } from './snapshots.ts';
 import { Writes } from './writes.ts';
+
+/** How long after etcd was last heard another is still said to lead, in ms: questions sent there may yet be answered. */
+const leaderKnownMs = 5_000;
 
 export class Core {
   readonly #config: CoreConfig;
@@ -27,6 +30,8 @@ export class Core {
   /** Mod revision of the head key, while we lead. */
   #headRevision = 0;
   #told = '';
+  /** Whether another was said to lead. */
+  #toldOfOther = false;
   #opened = false;
   #halted: string | undefined;
   /** Who waits for us to hand over; nothing new is taken meanwhile. */
@@ -56,6 +61,7 @@ export class Core {
     effects.push(...this.#answer(event, now), ...this.#pump(now));
     if (held !== undefined && this.#claim.lease !== held) effects.push(...this.#leadLost());
     const leadership = JSON.stringify(this.leadership(now));
+    this.#toldOfOther = this.#otherLeader(now) !== undefined;
     if (leadership !== this.#told) {
       this.#told = leadership;
       effects.push({ kind: 'leadership' });
@@ -74,11 +80,15 @@ export class Core {
       this.#claim.term === undefined
         ? Number.POSITIVE_INFINITY
         : (this.#writes.inFlight?.retryAt ?? Number.POSITIVE_INFINITY),
+      this.#toldOfOther && !this.#link.watching
+        ? this.#link.heardAt + leaderKnownMs
+        : Number.POSITIVE_INFINITY,
     );
   }
 
   leadership(now: number): { leader: boolean; term: number; leaderAddress?: string } {
-    const { term, lastTerm, otherLeader } = this.#claim;
+    const { term, lastTerm } = this.#claim;
+    const otherLeader = this.#otherLeader(now);
     if (term !== undefined && this.#claim.leads(now))
       return { leader: true, term, leaderAddress: this.#config.address };
     return {
@@ -86,6 +96,13 @@ export class Core {
       term: lastTerm,
       ...(otherLeader === undefined ? {} : { leaderAddress: otherLeader.address }),
     };
+  }
+
+  /** Who leads, as far as we know. Without etcd nobody leads for long, and we would not hear who does. */
+  #otherLeader(now: number): Seen | undefined {
+    return this.#link.watching || now < this.#link.heardAt + leaderKnownMs
+      ? this.#claim.otherLeader
+      : undefined;
   }
 
   lastContactMs(now: number): number | undefined {
@@ -131,7 +148,7 @@ export class Core {
         this.#barriers.abort(event.id);
         return [];
       case 'compact':
-        return this.#compact(event.id);
+        return this.#compact(event.id, now);
       case 'resign':
         return this.#resign(event.id);
       case 'deadline':
@@ -332,19 +349,19 @@ export class Core {
     ];
   }
 
-  #unableToLead(): readonly [Extract<Effect, { kind: 'fail' }>['code'], string] | undefined {
+  #unableToLead(now: number): readonly [Extract<Effect, { kind: 'fail' }>['code'], string] | undefined {
     if (this.#closing !== 'no') return ['log_closed', 'the log is closed'];
     if (this.#halted !== undefined) return ['log_halted', this.#halted];
     if (this.#resigning.length > 0) return ['log_not_leader', 'this server is handing over the lead'];
     if (this.#claim.term !== undefined) return undefined;
-    const other = this.#claim.otherLeader;
+    const other = this.#otherLeader(now);
     return ['log_not_leader', other === undefined ? 'no server leads' : `the leader is at ${other.address}`];
   }
 
   // ---- what is asked ----
 
   #append(job: Job, now: number): readonly Effect[] {
-    const unable = this.#unableToLead();
+    const unable = this.#unableToLead(now);
     if (unable !== undefined) return [fail(job.id, ...unable)];
     const term = job.kind === 'command' ? job.term : undefined;
     if (term !== undefined && term !== this.#claim.term)
@@ -353,14 +370,14 @@ export class Core {
   }
 
   #barrier(id: number, now: number): readonly Effect[] {
-    const unable = this.#unableToLead();
+    const unable = this.#unableToLead(now);
     if (unable !== undefined) return [fail(id, ...unable)];
     this.#barriers.add(id, now);
     return [];
   }
 
-  #compact(id: number): readonly Effect[] {
-    const unable = this.#unableToLead();
+  #compact(id: number, now: number): readonly Effect[] {
+    const unable = this.#unableToLead(now);
     return unable === undefined ? this.#snapshots.ask(id, this.#applied) : [fail(id, ...unable)];
   }
 
