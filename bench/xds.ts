@@ -315,7 +315,7 @@ async function measured(
   }
   // What it would have used anyway: it keeps trying to meet the servers of datacenters that are not there.
   const anyway = ((performance.now() - beganAll) / 1000) * (idleCpuPercent / 100);
-  const used = cpuSeconds(pid) - cpu - anyway;
+  const used = Math.max(0, cpuSeconds(pid) - cpu - anyway);
   const after = await clients(federation);
   const each = changes * after.length;
   return {
