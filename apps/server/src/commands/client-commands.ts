@@ -37,7 +37,16 @@ interface FederationStateJson {
 
 const statusNames = ['none', 'alive', 'leaving', 'left', 'failed'];
 
-export function addClientCommands(program: Command, print: (text: string) => void): void {
+export function addClientCommands(program: Command, print: Print): void {
+  addMembers(program, print);
+  addCatalog(program, print);
+  addFederationState(program, print);
+  addServer(program, print);
+}
+
+type Print = (text: string) => void;
+
+function addMembers(program: Command, print: Print): void {
   withServer(program.command('members').description('list the members of a gossip pool'))
     .option('--wan', 'the pool of servers of all datacenters, instead of the local one')
     .option('--detailed', 'show all tags')
@@ -86,7 +95,9 @@ export function addClientCommands(program: Command, print: (text: string) => voi
         );
       }),
     );
+}
 
+function addCatalog(program: Command, print: Print): void {
   const catalog = program.command('catalog').description('what is registered, here or in another datacenter');
   withServer(catalog.command('datacenters').description('list the datacenters, nearest first')).action(
     asking(async (client) =>
@@ -116,7 +127,9 @@ export function addClientCommands(program: Command, print: (text: string) => voi
       ),
     ),
   );
+}
 
+function addFederationState(program: Command, print: Print): void {
   const states = program.command('federation-state').description('what each datacenter says of its gateways');
   withDatacenter(states.command('list').description('list all federation states')).action(
     asking(async (client) => {
@@ -187,7 +200,10 @@ export function addClientCommands(program: Command, print: (text: string) => voi
       print(table([['DC', 'Gateway', 'Node', 'LAN', 'WAN', 'Health', 'Exposes servers'], ...rows]));
     }),
   );
+}
 
+/** About the server itself. */
+function addServer(program: Command, print: Print): void {
   withServer(program.command('info').description('show how the server fares'))
     .option('--federation', 'one line per datacenter instead, and what is to be mended')
     .action(
