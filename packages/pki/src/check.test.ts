@@ -71,7 +71,7 @@ describe('check', () => {
     expect(found[0]!.text).toBe(
       'the certificate is not valid for n1.server.dc1.consul, by which servers abroad dial this one; ' +
         'it has DNS:server.dc1.consul, DNS:localhost, IP Address:127.0.0.1; ' +
-        'create one with "tls cert create -server -dc dc1 -node n1 -domain consul"',
+        'create one with "tls cert create --server --dc dc1 --node n1 --domain consul"',
     );
   });
 

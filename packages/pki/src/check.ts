@@ -52,7 +52,7 @@ export function checkServerCertificate(o: ServerCertificate): CertificateProblem
 
   const anyServer = serverSni({ datacenter: o.datacenter, domain: o.domain });
   const thisServer = serverSni({ node: o.node, datacenter: o.datacenter, domain: o.domain });
-  const create = `create one with "tls cert create -server -dc ${o.datacenter} -node ${o.node} -domain ${o.domain}"`;
+  const create = `create one with "tls cert create --server --dc ${o.datacenter} --node ${o.node} --domain ${o.domain}"`;
   const has = `it has ${leaf.subjectAltName ?? 'no names at all'}`;
   if (!names(leaf, thisServer))
     add(
