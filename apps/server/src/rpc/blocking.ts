@@ -7,6 +7,7 @@ import type { Fsm, ReadStore } from '@fed/fsm';
 import type { Value } from '@fed/msgpack';
 import { type Args, flag, integer } from './args.ts';
 import type { AskContext } from './ask.ts';
+import { knowsLeader } from './status.ts';
 
 export interface BlockingOptions {
   readonly fsm: Pick<Fsm, 'query' | 'engine'>;
@@ -36,12 +37,11 @@ export async function blocking(
       return { index, value: reply };
     },
   );
-  const { leader, leaderAddress } = o.fsm.engine.leadership();
   return inOrder({
     ...value,
     ConsistencyLevel: '',
     Index: index,
-    KnownLeader: leader || leaderAddress !== undefined,
+    KnownLeader: knowsLeader(o.fsm.engine),
     LastContact: Math.round((o.fsm.engine.lastContactMs() ?? 0) * nanosPerMs),
     NotModified: value['NotModified'] ?? false,
   });
