@@ -20,6 +20,8 @@ export interface FederationDaysOptions {
 }
 
 const worstShown = 3;
+/** A long run says so often that it is alive, also where nobody watches. */
+const saidEvery = 50;
 
 /** Prints what happened; whether every rule held on every day. */
 export async function runFederationDays(o: FederationDaysOptions): Promise<boolean> {
@@ -47,6 +49,8 @@ export async function runFederationDays(o: FederationDaysOptions): Promise<boole
     busyMs += outcome.tookMs;
     if (!report(outcome.result, outcome.again, o)) failed++;
     o.progress(`${++finished} of ${tasks.length} days, ${failed} failed`);
+    if (finished % saidEvery === 0 && finished < tasks.length)
+      console.log(`${finished} days, ${failed} failed`);
   });
   o.progress('');
   summary(results, busyMs, (performance.now() - began) / 1_000);
