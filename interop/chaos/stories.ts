@@ -96,8 +96,9 @@ export async function gatewayAway(stage: Stage, outageMs: number): Promise<void>
       bound: 1_000,
       judged,
     });
-    const lost = failed(load.reads).filter(({ began }) => began > gone && began < ready);
-    figures.add(story, `${from} reads ${of}: longest that failed meanwhile`, longestMs(lost), {
+    const meanwhile = during(load.reads, gone, ready);
+    const lost = failed(meanwhile);
+    figures.add(story, `${from} reads ${of}: longest meanwhile`, longestMs(meanwhile), {
       unit: 'ms',
       bound: readMsMax,
       fails: readMsMax,
@@ -176,6 +177,10 @@ export async function frozenGateway(stage: Stage, frozenMs: number): Promise<voi
   figures.add(story, 'dc1 reads dc3: p99 meanwhile', p99, { unit: 'ms', bound: 100, judged });
 }
 
+/** Reads under way at any moment between the two, answered or not: one may hang from before the beginning until the end. */
+const during = (reads: readonly Read[], began: number, ended: number): readonly Read[] =>
+  reads.filter((read) => read.began < ended && read.began + read.tookMs > began);
+
 /** Reads over a way that was silent from `began` to `ended`: each failed in time and named the hop; then they came back. */
 export async function silence(
   stage: Stage,
@@ -189,8 +194,9 @@ export async function silence(
     const judged = stage.judges(from);
     const ms = await stage.recovery(load, ended);
     figures.add(story, `${way}: reads again, after it is over`, ms, { unit: 'ms', bound: 5_000, judged });
-    const lost = failed(load.reads).filter((read) => read.began >= began && read.began < ended);
-    figures.add(story, `${way}: longest that failed`, longestMs(lost), {
+    const meanwhile = during(load.reads, began, ended);
+    const lost = failed(meanwhile);
+    figures.add(story, `${way}: longest meanwhile`, longestMs(meanwhile), {
       unit: 'ms',
       bound: readMsMax,
       fails: readMsMax,

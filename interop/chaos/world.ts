@@ -163,6 +163,13 @@ export class World implements AsyncDisposable {
     await this.formed(timeoutMs);
   }
 
+  /** All gateways listen. What their checks say is up to ten seconds old. */
+  async #listening(): Promise<boolean> {
+    for (const [datacenter, { gateways }] of this.#sites)
+      for (const which of gateways.keys()) if (!(await this.isReady(datacenter, which))) return false;
+    return true;
+  }
+
   /** Everything ends and begins again, with what it has on disk. */
   async restartAll(): Promise<void> {
     await Promise.all(this.programs().map((program) => program[Symbol.asyncDispose]()));
@@ -172,6 +179,7 @@ export class World implements AsyncDisposable {
   /** Everybody sees everybody alive and all gateways passing, and reads everybody's catalog. */
   async formed(timeoutMs: number): Promise<void> {
     await until('the federation has formed', timeoutMs, async () => {
+      if (!(await this.#listening())) return false;
       for (const from of datacenters) {
         for (const of of datacenters) {
           if ((await this.status(from, of)) !== 1) return false;
