@@ -48,15 +48,19 @@ describe('a datacenter of three servers', () => {
   });
 
   test('keeps its servers in the catalog as the original does', async () => {
+    interface Row {
+      readonly Node: {
+        readonly Node: string;
+        readonly Meta: object | null;
+        readonly TaggedAddresses: object;
+      };
+      readonly Service: { readonly Meta: object; readonly Port: number };
+      readonly Checks: readonly { readonly CheckID: string; readonly Status: string }[];
+    }
     const [server] = all.of('dc1') as [Server];
-    type Rows = readonly {
-      Node: { Node: string; Meta: object | null; TaggedAddresses: object };
-      Service: { Meta: object; Port: number };
-      Checks: { CheckID: string; Status: string }[];
-    }[];
-    // A server writes its own row first; what the original's leader adds comes with the leader's look at the pool.
-    const rows = await all.until('the leader has seen to all three', async () => {
-      const found = await all.get<Rows>(server, '/v1/health/service/consul');
+    // What the leader knows of a member comes first; what only the server itself knows follows.
+    const rows = await all.until('every server has written its own node', async () => {
+      const found = await all.get<readonly Row[]>(server, '/v1/health/service/consul');
       return found.length === 3 && found.every(({ Node }) => Node.Meta !== null) && found;
     });
     expect(rows.map(({ Node }) => Node.Node).sort()).toEqual(['n1', 'n2', 'n3']);

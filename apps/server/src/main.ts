@@ -29,13 +29,10 @@ import { openGatewayPlane } from './gateway-plane.ts';
 import { serverRoutes } from './http/routes.ts';
 import { createApi } from './http/server.ts';
 import { readNodeId } from './identity.ts';
-import { watchForTwins } from './lan/admission.ts';
-import { openFlood } from './lan/flood.ts';
 import { healthFrom } from './lan/health.ts';
-import { openLanJoin } from './lan/join.ts';
-import { openOwnNode } from './lan/own-node.ts';
+import { joinNeighbours, openNeighbours } from './lan/neighbours.ts';
 import { LanServers } from './lan/servers.ts';
-import { tellAlone, tellJoin, tellNotFlooded, tellOwnNode, tellTwins } from './lan/telling.ts';
+import { tellAlone } from './lan/telling.ts';
 import { openLeaderDuties } from './leader.ts';
 import { leaveIfAsked, stopped, tellUp } from './lifecycle.ts';
 import { openLocatorNews } from './locator-news.ts';
@@ -233,19 +230,6 @@ export async function runServer(
     foundAlone: (name, why) => tellAlone(log, name, why),
     log: room('serf.lan'),
   });
-  await using _flood = openFlood({
-    datacenter,
-    lan: lanPool,
-    wan: wanPool,
-    failed: (name, error) => tellNotFlooded(log, name, error),
-    clock,
-  });
-  using _twins = wanPool.events(
-    watchForTwins(
-      () => wanPool.members(),
-      (of, names) => tellTwins(log, of, names),
-    ),
-  );
 
   // One port for all who come.
   const visited = (peer: Parameters<Observed['visited']>[0]): void => observed.visited(peer);
@@ -275,13 +259,15 @@ export async function runServer(
     secret: config.acl.agentSecret,
     arriveMsMax: config.holdTimeoutMs,
   });
-  await using _ownNode = openOwnNode({
-    self,
+  await using _neighbours = openNeighbours({
+    config,
+    world,
     fsm,
+    lan: lanPool,
+    wan: wanPool,
+    self,
     write,
-    failed: (error, waitMs) => tellOwnNode(log, error, waitMs),
-    clock,
-    rng,
+    log,
   });
   await using _health = openRouterHealth({
     datacenter,
@@ -383,13 +369,12 @@ export async function runServer(
   });
   await using http = await machine.openHttp({ config, identity: tls, serve: api });
   using _hangup = machine.onHangup(reload, log);
-  await using _join = await openLanJoin({
-    pool: lanPool,
-    join: config.lan,
-    own: { hosts: [config.advertiseHost, config.bindHost], port: config.lanPort },
-    onEvent: (event) => tellJoin(log, event),
+  await using _join = await joinNeighbours({
+    config,
+    world,
+    lan: lanPool,
+    log,
     exhausted: (error) => stop.request({ leave: false, why: error.message, failed: error }),
-    clock,
   });
 
   tellUp(log, machine, { config, http: http.urls, grpc: gateways.ports, server: door.front.address });

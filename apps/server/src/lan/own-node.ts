@@ -21,8 +21,11 @@ export interface OwnNodeOptions {
   readonly rng: World['rng'];
 }
 
-/** Between two writes that both succeeded: somebody else may hold another opinion of our row. */
+/** Between two writes that both succeeded: somebody else may hold another opinion of our row ... */
 const spacingMs = 15_000;
+/** ... but the first few follow soon: a leader that learns of us at the same time may write over what we wrote. */
+const soonMs = 1_000;
+const soonMax = 3;
 const retry = { minMs: 1_000, maxMs: 60_000 };
 
 /** Disposing waits for the write under way. */
@@ -31,6 +34,7 @@ export function openOwnNode(o: OwnNodeOptions): AsyncDisposable {
   let writing: Promise<void> | undefined;
   let timer: Disposable | undefined;
   let failures = 0;
+  let written = 0;
   const stop = new AbortController();
   const wait = (ms: number): void => {
     timer = o.clock.at(o.clock.now() + ms, () => {
@@ -42,7 +46,8 @@ export function openOwnNode(o: OwnNodeOptions): AsyncDisposable {
     try {
       await o.write(registerCommand(o.self, {}), stop.signal);
       failures = 0;
-      wait(spacingMs);
+      written++;
+      wait(written < soonMax ? soonMs : spacingMs);
     } catch (error) {
       failures++;
       const waitMs = backoffMs(failures, retry, o.rng);
