@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
+import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { afterEach, expect, test } from 'vitest';
-import { VirtualClock } from '../test/virtual-clock.ts';
 import { Agent } from './agent.ts';
 import { exchange } from './exchange.ts';
 import type { RegistrationBody } from './registration.ts';
@@ -22,7 +22,7 @@ async function agentAt(answer: (q: IncomingMessage, r: ServerResponse) => void, 
     server.close();
   });
   const { port } = server.address() as { port: number };
-  const clock = new VirtualClock();
+  const clock = new SteppedClock();
   const url = `http://127.0.0.1:${port}`;
   return { clock, url, agent: new Agent({ url, exchange, clock, ...(token !== undefined && { token }) }) };
 }
@@ -43,7 +43,7 @@ test('agent: a registration is PUT as JSON, with the token in its header', async
     'secret',
     { ID: 'gw' },
   ]);
-  expect(clock.waiting).toBe(0);
+  expect(clock.armed).toBe(0);
 });
 
 test('agent: ids are escaped; 404 means unknown', async () => {
@@ -110,7 +110,7 @@ test('agent: nobody there, no answer in time, given up: unreachable, naming the 
   const waiting = agent.knows('gw', never);
   clock.advance(5_000);
   await expect(waiting).rejects.toMatchObject({ code: 'unreachable', message: expect.stringContaining(url) });
-  expect(clock.waiting).toBe(0);
+  expect(clock.armed).toBe(0);
   await expect(agent.knows('gw', AbortSignal.abort())).rejects.toMatchObject({ code: 'unreachable' });
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

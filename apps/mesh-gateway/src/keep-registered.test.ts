@@ -1,5 +1,5 @@
+import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { expect, test } from 'vitest';
-import { VirtualClock } from '../test/virtual-clock.ts';
 import { AgentError } from './agent.ts';
 import { checkLostMs, checkMs, keepRegistered, type RegistrationEvent } from './keep-registered.ts';
 import type { RegistrationBody } from './registration.ts';
@@ -9,7 +9,7 @@ const down = new AgentError('unreachable', 'down');
 
 /** An agent that can be down or forget. */
 function story(o: { up: boolean } = { up: true }) {
-  const clock = new VirtualClock();
+  const clock = new SteppedClock();
   const agent = { ...o, known: false, registrations: 0, questions: 0 };
   const events: RegistrationEvent['kind'][] = [];
   const kept = keepRegistered({
@@ -46,7 +46,7 @@ test('registration: made at once, asked about every five seconds, not made again
   expect(agent).toMatchObject({ registrations: 1, questions: 3 });
   expect(events).toEqual(['registered']);
   await kept[Symbol.asyncDispose]();
-  expect(clock.waiting).toBe(0);
+  expect(clock.armed).toBe(0);
 });
 
 test('registration: an agent that forgot is told again', async () => {
@@ -78,7 +78,7 @@ test('registration: while the agent is away it is asked every second; back witho
 });
 
 test('registration: whoever calls while the agent is being asked has it asked once more', async () => {
-  const clock = new VirtualClock();
+  const clock = new SteppedClock();
   const asked: (() => void)[] = [];
   const kept = keepRegistered({
     clock,
@@ -115,7 +115,7 @@ test('registration: an agent that is not there yet is tried until it is', async 
 });
 
 test('registration: disposed while it fails, it ends and never resolves', async () => {
-  const clock = new VirtualClock();
+  const clock = new SteppedClock();
   const waits: number[] = [];
   const kept = keepRegistered({
     clock,
@@ -133,5 +133,5 @@ test('registration: disposed while it fails, it ends and never resolves', async 
   await clock.expecting(at + 4_000);
   await kept[Symbol.asyncDispose]();
   expect(waits).toEqual([125, 250, 500, 1_000, 2_000, 4_000, 4_000, 4_000]);
-  expect(clock.waiting).toBe(0);
+  expect(clock.armed).toBe(0);
 });

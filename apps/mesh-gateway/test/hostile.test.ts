@@ -6,12 +6,12 @@ import { connect, createServer, type Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { peekClientHello } from '@fed/alpn-mux';
+import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Relay } from '../src/relay/relay.ts';
 import { clientHello } from './client-hello.ts';
 import { dice, seed } from './dice.ts';
 import { cluster } from './golden.ts';
-import { VirtualClock } from './virtual-clock.ts';
 
 const sni = 'n1.server.dc1.consul';
 const hello = clientHello(sni);
@@ -25,7 +25,7 @@ const collectGarbage = runInNewContext('gc') as () => void;
 
 let stack = new AsyncDisposableStack();
 let relay: Relay;
-let clock: VirtualClock;
+let clock: SteppedClock;
 let port: number;
 let upstreams = 0;
 let guest: Socket;
@@ -41,7 +41,7 @@ beforeEach(async () => {
   stack.defer(() => void server.close());
   const upstream = { host, port: (server.address() as { port: number }).port };
 
-  clock = new VirtualClock();
+  clock = new SteppedClock();
   let tellListening: () => void = () => {};
   const listening = new Promise<void>((resolve) => {
     tellListening = resolve;

@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { expect, test } from 'vitest';
 import { withOwnBuffers } from '../src/relay/own-buffers.ts';
 import { pipe } from '../src/relay/pipe.ts';
 import { dice, seed } from './dice.ts';
-import { VirtualClock } from './virtual-clock.ts';
 
 const host = '127.0.0.1';
 const pourBytes = 8 * 1_024 * 1_024;
@@ -52,7 +52,7 @@ test(`both directions at once, ${pourBytes} bytes each (seed ${seed})`, async ()
   const [serverSide, server] = await pair();
   const early = Buffer.from('what was read before the pipe');
   const { ended, sockets } = pipe(clientSide, serverSide, [early], {
-    clock: new VirtualClock(),
+    clock: new SteppedClock(),
     idleMs: 0,
   });
   const head = (await once(server, 'data'))[0] as Buffer;
@@ -75,7 +75,7 @@ test(`both directions at once, ${pourBytes} bytes each (seed ${seed})`, async ()
 test('cut in the very turn in which one end is passed on: both are closed all the same', async () => {
   const [client, clientSide] = await pair();
   const [serverSide, server] = await pair();
-  const joined = pipe(clientSide, serverSide, [], { clock: new VirtualClock(), idleMs: 0 });
+  const joined = pipe(clientSide, serverSide, [], { clock: new SteppedClock(), idleMs: 0 });
   for (const far of [client, server]) far.on('error', () => {}).resume();
   clientSide.on('end', () => joined.cut());
   client.end();

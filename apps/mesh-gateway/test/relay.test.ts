@@ -4,12 +4,12 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { HostPort } from '@fed/alpn-mux';
+import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { RelayChain, RelayConfig, Resolve } from '../src/relay/ports.ts';
 import { Relay, type RelayEvent, type RelayLimits } from '../src/relay/relay.ts';
 import { clientHello } from './client-hello.ts';
 import { cluster } from './golden.ts';
-import { VirtualClock } from './virtual-clock.ts';
 
 const stack = { current: new AsyncDisposableStack() };
 afterEach(async () => {
@@ -66,7 +66,7 @@ async function freePort(): Promise<HostPort> {
 
 interface Opened {
   readonly relay: Relay;
-  readonly clock: VirtualClock;
+  readonly clock: SteppedClock;
   readonly bind: HostPort;
   readonly events: RelayEvent[];
   /** The next event of this kind, from the last one asked for on. */
@@ -78,7 +78,7 @@ async function open(
   limits: Partial<RelayLimits> = {},
   resolve: Resolve = () => Promise.reject(new Error('no name is looked up here')),
 ): Promise<Opened> {
-  const clock = new VirtualClock();
+  const clock = new SteppedClock();
   const events: RelayEvent[] = [];
   const waiting: (() => void)[] = [];
   const relay = new Relay({
@@ -532,7 +532,7 @@ describe('the pipe', () => {
     expect((await event('closed')).outcome).toBe('idle');
     expect((await fate(client))[0]).toBe('reset');
     expect(relay.counters.get('tcp.idle_timeout', 'local')).toBe(1);
-    expect(clock.waiting).toBe(0);
+    expect(clock.armed).toBe(0);
   });
 
   test('half closed, five minutes of nothing are enough', async () => {
@@ -552,7 +552,7 @@ describe('the pipe', () => {
     client.write(hello);
     expect((await event('closed')).outcome).toBe('cut');
     await disposed.promise;
-    expect([relay.connections, clock.waiting]).toEqual([0, 0]);
+    expect([relay.connections, clock.armed]).toEqual([0, 0]);
     expect(relay.clusters.get(sni)?.active).toBe(0);
   });
 });
@@ -602,7 +602,7 @@ describe('configuration', () => {
     await o.event('listening');
     expect(o.relay.ready).toBe(true);
     expect(await read(throughTls(o.bind), 4)).toBe('here');
-    expect(o.clock.waiting).toBe(1); // the connection's own; no retry is left behind
+    expect(o.clock.armed).toBe(1); // the connection's own; no retry is left behind
   });
 
   test('a listener that leaves accepts nobody; its connections go on for the drain time and are then cut in slices', async () => {
@@ -623,7 +623,7 @@ describe('configuration', () => {
     while (relay.connections > 1) await event('closed');
     clock.advance(1);
     await event('closed');
-    expect([relay.connections, clock.waiting]).toEqual([0, 0]);
+    expect([relay.connections, clock.armed]).toEqual([0, 0]);
   });
 
   test('a listener may change its name on the same address without closing it', async () => {
@@ -679,7 +679,7 @@ describe('limits and end', () => {
     clock.advance(5_000);
     await draining;
     await gone;
-    expect([relay.connections, clock.waiting]).toEqual([0, 0]);
+    expect([relay.connections, clock.armed]).toEqual([0, 0]);
   });
 
   test('drain: over as soon as the last connection ends', async () => {
@@ -689,7 +689,7 @@ describe('limits and end', () => {
     const draining = relay.drain(5_000);
     client.end();
     await draining;
-    expect(clock.waiting).toBe(0);
+    expect(clock.armed).toBe(0);
   });
 
   /** A client with much to say, a server that reads nothing, and the relay stuck between them. */
@@ -712,13 +712,13 @@ describe('limits and end', () => {
     await draining;
     expect((await event('closed')).outcome).toBe('cut');
     expect((await fate(client))[0]).toBe('reset');
-    expect([relay.connections, clock.waiting]).toEqual([0, 0]);
+    expect([relay.connections, clock.armed]).toEqual([0, 0]);
   });
 
   test('closing: at once, also with a server that reads no more', async () => {
     const { relay, clock } = await stuck();
     await relay[Symbol.asyncDispose]();
-    expect([relay.connections, clock.waiting]).toEqual([0, 0]);
+    expect([relay.connections, clock.armed]).toEqual([0, 0]);
   });
 
   test('metrics: Envoy’s names and labels', async () => {

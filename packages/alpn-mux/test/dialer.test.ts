@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
+import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
   type Accepted,
@@ -17,7 +18,6 @@ import {
   UnreachableError,
 } from '../src/index.ts';
 import { identity, material, pem } from './certificates.ts';
-import { VirtualClock } from './virtual-clock.ts';
 
 const stack = { current: new AsyncDisposableStack() };
 afterEach(async () => {
@@ -121,11 +121,11 @@ describe('dialAlpn', () => {
   });
 
   test('nothing answers the connect: connect_timeout after its own budget', async () => {
-    const clock = new VirtualClock();
+    const clock = new SteppedClock();
     const dialling = failure(toN1(await plain(() => {}), { clock }));
     clock.advance(3_000); // in the same turn: no answer can have come yet
     expect((await dialling).code).toBe('connect_timeout');
-    expect(clock.waiting).toBe(0);
+    expect(clock.armed).toBe(0);
   });
 
   test('a gateway without a route closes: closed_before_tls, by FIN and by RST', async () => {
@@ -148,17 +148,17 @@ describe('dialAlpn', () => {
   });
 
   test('a peer that accepts and stays silent: tls_timeout after the handshake budget', async () => {
-    const clock = new VirtualClock();
+    const clock = new SteppedClock();
     const via = await plain(() => {});
     const dialling = failure(toN1(via, { clock, handshakeMs: 700 }));
     await clock.expecting(700);
     clock.advance(700);
     expect((await dialling).code).toBe('tls_timeout');
-    expect(clock.waiting).toBe(0);
+    expect(clock.armed).toBe(0);
   });
 
   test('a budget for both together cuts the second short', async () => {
-    const clock = new VirtualClock();
+    const clock = new SteppedClock();
     const via = await plain(() => {});
     const dialling = failure(toN1(via, { clock, totalMs: 400 }));
     await clock.expecting(400);
@@ -215,18 +215,18 @@ describe('dialAlpn', () => {
     connecting.abort();
     expect((await first).code).toBe('aborted');
 
-    const clock = new VirtualClock();
+    const clock = new SteppedClock();
     const shaking = new AbortController();
     const second = failure(toN1(silent, { signal: shaking.signal, clock, handshakeMs: 77 }));
     await clock.expecting(77);
     shaking.abort();
     expect((await second).code).toBe('aborted');
-    expect(clock.waiting).toBe(0);
+    expect(clock.armed).toBe(0);
   });
 
   test('a failed dial leaves no connection behind', async () => {
     let peer: Socket | undefined;
-    const clock = new VirtualClock();
+    const clock = new SteppedClock();
     const via = await plain((s) => {
       peer = s.resume();
       s.on('end', () => s.end());
@@ -300,7 +300,7 @@ describe('dialServer', () => {
 
 describe('gateway dialer', () => {
   interface Lesson extends Omit<DialLesson, 'tookMs' | 'alpn'> {}
-  function through(ways: readonly HostPort[], o: { clock?: VirtualClock; totalMs?: number } = {}) {
+  function through(ways: readonly HostPort[], o: { clock?: SteppedClock; totalMs?: number } = {}) {
     const lessons: Lesson[] = [];
     const dialer = createGatewayDialer({
       tls: identity('m1-dc2'),
@@ -364,7 +364,7 @@ describe('gateway dialer', () => {
   });
 
   test('one that keeps silent is overtaken by the next, and that is learned', async () => {
-    const clock = new VirtualClock();
+    const clock = new SteppedClock();
     const [silent, door] = [await plain(() => {}), await openDoor()];
     const { dial, lessons } = through([silent, door.address], { clock, totalMs: 5_000 });
     const dialling = dial();
@@ -379,7 +379,7 @@ describe('gateway dialer', () => {
   });
 
   test('one that is late and not silent is no failure; its connection is not kept', async () => {
-    const clock = new VirtualClock();
+    const clock = new SteppedClock();
     const late = await openDoor();
     const gate = Promise.withResolvers<void>();
     const slow = await plain((from) => {
@@ -404,7 +404,7 @@ describe('gateway dialer', () => {
   });
 
   test('of many that swallow connections two are tried at a time, until the budget ends it', async () => {
-    const clock = new VirtualClock();
+    const clock = new SteppedClock();
     const silent = await plain(() => {});
     const ways = Array.from({ length: 8 }, () => silent);
     const { dial, lessons } = through(ways, { clock, totalMs: 3_000 });
@@ -427,7 +427,7 @@ describe('gateway dialer', () => {
 
   test('given up by the caller: aborted, and nothing is said against the gateway', async () => {
     const stop = new AbortController();
-    const clock = new VirtualClock();
+    const clock = new SteppedClock();
     const { dial, lessons } = through([await plain(() => {})], { clock });
     const dialling = failure(dial(stop.signal));
     await clock.expecting(3_000);

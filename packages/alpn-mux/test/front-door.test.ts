@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
   type Accepted,
@@ -14,7 +15,6 @@ import {
   type Refusal,
 } from '../src/index.ts';
 import { identity, material, pem } from './certificates.ts';
-import { VirtualClock } from './virtual-clock.ts';
 
 const stack = { current: new AsyncDisposableStack() };
 afterEach(async () => {
@@ -26,7 +26,7 @@ interface Opened {
   readonly door: FrontDoor;
   readonly refusals: Refusal[];
   readonly accepted: Accepted[];
-  readonly clock: VirtualClock;
+  readonly clock: SteppedClock;
   /** Resolves at the next hand-off, or at once if one was not yet taken. */
   next(): Promise<Accepted>;
   refused(): Promise<Refusal>;
@@ -37,7 +37,7 @@ async function open({
   withoutTls,
   ...o
 }: Partial<FrontDoorOptions> & { withoutTls?: boolean } = {}): Promise<Opened> {
-  const clock = new VirtualClock();
+  const clock = new SteppedClock();
   const accepted: Accepted[] = [];
   const refusals: Refusal[] = [];
   const waiting: { accepted: ((a: Accepted) => void)[]; refused: ((r: Refusal) => void)[] } = {
@@ -155,7 +155,7 @@ describe('by ALPN', () => {
       });
       expect(conn.peer?.names).toEqual(['n1.server.dc1.consul', 'server.dc1.consul', 'localhost']);
       expect(conn.typeByte).toBeUndefined();
-      expect(clock.waiting).toBe(0);
+      expect(clock.armed).toBe(0);
     });
   }
 

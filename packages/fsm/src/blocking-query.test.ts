@@ -1,7 +1,7 @@
 /** Blocking queries and watches: who wakes, when, and with what. */
 import assert from 'node:assert/strict';
+import { SteppedClock, settled } from '@fed/tooling/virtual-clock';
 import { describe, test } from 'vitest';
-import { settle, VirtualClock } from '../test/virtual-clock.ts';
 import { apply } from './apply.ts';
 import { blockingQuery, queryWaitDefaultMs, queryWaitMaxMs } from './blocking-query.ts';
 import { encodeCommand, newRegisterRequest } from './command.ts';
@@ -12,7 +12,7 @@ import { Store } from './store.ts';
 
 function setUp() {
   const store = new Store();
-  const clock = new VirtualClock();
+  const clock = new SteppedClock();
   const drawn: number[] = [];
   const rng = {
     below: (n: number) => {
@@ -71,7 +71,7 @@ describe('blocking query', () => {
     const answer = t.query({ minIndex: 10, waitMs: 1000 });
     for (const index of [1, 2, 10]) {
       t.upsert(index, `dc${index}`);
-      await settle();
+      await settled();
     }
     assert.equal(t.store.parked, 1);
     t.upsert(11, 'dc11');
@@ -87,7 +87,7 @@ describe('blocking query', () => {
     }));
     t.upsert(2, 'dc3');
     t.register(3, { Node: 'n' });
-    await settle();
+    await settled();
     assert.equal(t.reads(), 1);
     t.upsert(4, 'dc2');
     const { index, value } = await answer;
@@ -112,7 +112,7 @@ describe('blocking query', () => {
       const answer = next(before);
       const reads = t.reads();
       t.register(10 + 2 * i, { Node: 'n2', Check: { Node: 'n2', CheckID: `x${i}` } });
-      await settle();
+      await settled();
       assert.equal(t.reads(), reads, 'woken by another kind');
       t.register(11 + 2 * i, request);
       assert.equal((await answer).index, 11 + 2 * i);
@@ -135,7 +135,7 @@ describe('blocking query', () => {
     const answer = t.query({ minIndex: 1, waitMs: 1600 });
     assert.deepEqual(t.drawn, [100]);
     t.clock.advance(1600 + 98);
-    await settle();
+    await settled();
     assert.equal(t.store.parked, 1);
     t.clock.advance(1);
     assert.deepEqual(await answer, { index: 1, value: ['a'] });
@@ -225,14 +225,14 @@ describe('watch', () => {
     );
     t.upsert(1, 'a');
     t.upsert(2, 'b');
-    await settle();
+    await settled();
     t.register(3, { Node: 'n' });
-    await settle();
+    await settled();
     t.upsert(4, 'c');
     watch[Symbol.dispose]();
-    await settle();
+    await settled();
     t.upsert(5, 'd');
-    await settle();
+    await settled();
     assert.deepEqual(heard, [[], ['a', 'b']]);
     assert.equal(t.store.parked, 0);
   });
@@ -247,7 +247,7 @@ describe('watch', () => {
         if (index < 3) t.upsert(index + 1, 'a');
       },
     );
-    await settle();
+    await settled();
     assert.deepEqual(heard, [0, 1, 2, 3]);
   });
 });

@@ -1,7 +1,7 @@
 /** The door: engine underneath, store to read, one error channel. */
 import assert from 'node:assert/strict';
+import { SteppedClock, settled } from '@fed/tooling/virtual-clock';
 import { describe, test } from 'vitest';
-import { settle, VirtualClock } from '../test/virtual-clock.ts';
 import { newDeregisterRequest, newRegisterRequest } from './command.ts';
 import { FsmError, SnapshotError } from './errors.ts';
 import { openFsm } from './fsm.ts';
@@ -10,7 +10,7 @@ import { embeddedLog } from './log/open.ts';
 import { newFederationState } from './new-row.ts';
 import type { FederationState } from './rows.ts';
 
-const clock = new VirtualClock();
+const clock = new SteppedClock();
 const rng = { below: () => 0 };
 const open = (fs: MemoryFs = createMemoryFs()) =>
   openFsm({ engine: embeddedLog({ dir: '/data', fs }), clock, rng });
@@ -93,7 +93,7 @@ describe('snapshot and restore', () => {
     const reader = target.store;
     assert.deepEqual(await target.restore(source.snapshot()), { index: 6 });
     assert.deepEqual(await parked, { index: 5, value: 5 });
-    await settle();
+    await settled();
     assert.deepEqual(heard, [['old'], ['dc0', 'dc1', 'dc2', 'dc3', 'dc4']]);
     // A reader taken before the restore reads what is there now.
     assert.equal(reader.federationState('old').row, undefined);

@@ -4,12 +4,12 @@
  * The state machine here is a list of words: enough to see what was lost, doubled or put in another order.
  */
 
+import { SteppedClock, settled } from '@fed/tooling/virtual-clock';
 import type { LogEngine } from '../src/engine.ts';
 import { openEtcdLog } from '../src/etcd/open.ts';
 import type { EtcdEngineOptions } from '../src/etcd/options.ts';
 import type { Rng } from '../src/ports.ts';
 import { type Connection, MemoryEtcd } from './memory-etcd.ts';
-import { settle, VirtualClock } from './virtual-clock.ts';
 
 export interface Server {
   readonly name: string;
@@ -20,7 +20,7 @@ export interface Server {
 }
 
 export class EtcdWorld {
-  readonly clock: VirtualClock = new VirtualClock();
+  readonly clock: SteppedClock = new SteppedClock();
   readonly etcd: MemoryEtcd;
 
   constructor(rng: Rng) {
@@ -31,8 +31,8 @@ export class EtcdWorld {
   async run(ms: number, until: () => boolean = () => false): Promise<void> {
     for (let passed = 0; passed < ms && !until(); passed += stepMs) {
       this.clock.advance(stepMs);
-      await settle();
-      await settle();
+      await settled();
+      await settled();
     }
   }
 

@@ -1,8 +1,8 @@
 /** Which connection a call takes, what it costs, and what its caller is told when it fails. */
 import { type Duplex, duplexPair } from 'node:stream';
 import type { Value } from '@fed/msgpack';
+import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { describe, expect, test } from 'vitest';
-import { VirtualClock } from '../test/virtual-clock.ts';
 import { RpcApplicationError } from './errors.ts';
 import { openRpcPool, type RpcPool, type RpcPoolOptions } from './pool.ts';
 import type { RpcTarget } from './ports.ts';
@@ -16,7 +16,7 @@ const n2: RpcTarget = { ...n1, node: 'n2' };
 
 /** Servers behind every target, dialled in memory, with blocking calls that the test answers. */
 class World implements AsyncDisposable {
-  readonly clock = new VirtualClock();
+  readonly clock = new SteppedClock();
   readonly dials: RpcTarget[] = [];
   readonly servers: RpcConnection[] = [];
   readonly blocked: { answer: (value: Value) => void; context: RpcContext }[] = [];
@@ -350,7 +350,7 @@ describe('failures', () => {
     await ended;
     await expect(world.call(n1)).rejects.toMatchObject({ code: 'aborted' });
     await world[Symbol.asyncDispose]();
-    expect(world.clock.pending).toBe(0);
+    expect(world.clock.armed).toBe(0);
   });
 });
 

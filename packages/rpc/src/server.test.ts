@@ -1,8 +1,8 @@
 /** What a caller of ours sees: byte for byte, on single connections and on yamux streams. */
 import { type Duplex, duplexPair } from 'node:stream';
 import type { Value } from '@fed/msgpack';
+import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { describe, expect, test } from 'vitest';
-import { VirtualClock } from '../test/virtual-clock.ts';
 import { RpcApplicationError, RpcArgumentError, RpcError } from './errors.ts';
 import { decodeBody, encodeRequest, MessageReader } from './net-rpc.ts';
 import { type RpcContext, RpcRegistry } from './registry.ts';
@@ -53,7 +53,7 @@ function single(methods: Parameters<RpcRegistry['register']>[0], o: Partial<Serv
   const reports: RpcReport[] = [];
   const [ours, theirs] = duplexPair();
   const server = serveSingle(theirs, registry, {
-    clock: new VirtualClock(),
+    clock: new SteppedClock(),
     report: (r) => reports.push(r),
     ...o,
   });
@@ -64,7 +64,7 @@ function multi(methods: Parameters<RpcRegistry['register']>[0], o: Partial<Serve
   const registry = new RpcRegistry();
   registry.register(methods);
   const [ours, theirs] = duplexPair();
-  const clock = new VirtualClock();
+  const clock = new SteppedClock();
   const server = serveMulti(theirs, registry, { clock, ...o });
   const session = openYamux(ours, { role: 'client', clock });
   return { server, session, caller: () => new Caller(session.open()) };

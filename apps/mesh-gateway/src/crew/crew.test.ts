@@ -1,7 +1,8 @@
 /** A crew of workers that exist only as what they are told and what they say. */
+
+import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { expect, test } from 'vitest';
 import { cluster } from '../../test/golden.ts';
-import { VirtualClock } from '../../test/virtual-clock.ts';
 import { Counters } from '../relay/counters.ts';
 import type { RelayConfig } from '../relay/ports.ts';
 import { Crew, type CrewEvent } from './crew.ts';
@@ -54,7 +55,7 @@ class Hand {
 }
 
 function open(size = 2) {
-  const clock = new VirtualClock();
+  const clock = new SteppedClock();
   const hands: Hand[] = [];
   const events: CrewEvent[] = [];
   const taken = new Set<number>();
@@ -169,7 +170,7 @@ test('counters are summed; those of a worker that is gone stay, its gauges go', 
   expect(after.text()).toContain(
     'envoy_listener_downstream_cx_length_ms_count{envoy_listener_address="l"} 2',
   );
-  expect(clock.waiting, 'its replacement').toBe(1);
+  expect(clock.armed, 'its replacement').toBe(1);
 });
 
 test('a worker that does not answer is not waited for: what it said last counts', async () => {
@@ -196,6 +197,6 @@ test('drain: all are told, and whoever does not end in time is ended', async () 
   clock.advance(1);
   await drained;
   expect(hands[1]?.killed).toBe(true);
-  expect(clock.waiting).toBe(0);
+  expect(clock.armed).toBe(0);
   expect(hands).toHaveLength(2);
 });

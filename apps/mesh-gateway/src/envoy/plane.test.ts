@@ -1,7 +1,8 @@
 /** The life of an Envoy that exists only as what it does to us: a process that ends, an admin port that answers. */
+
+import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { VirtualClock } from '../../test/virtual-clock.ts';
 import { parseCommandLine } from '../command-line.ts';
 import { readConfig } from '../config.ts';
 import type { Programs } from '../programs.ts';
@@ -17,7 +18,7 @@ const listeners = {
 type Answers = Record<string, { status?: number; text?: string } | undefined>;
 
 function envoy(flags = '') {
-  const clock = new VirtualClock();
+  const clock = new SteppedClock();
   const answers: Answers = {};
   const happened: string[] = [];
   const secrets = new Map<string, string>();

@@ -1,14 +1,14 @@
 /** Sessions on connections: in-memory pairs, so that back-pressure and time are the test's. */
 import { once } from 'node:events';
 import { Duplex, duplexPair } from 'node:stream';
+import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { describe, expect, test } from 'vitest';
-import { VirtualClock } from '../../test/virtual-clock.ts';
 import { encodeFrameHeader, frameFlag, frameType, initialWindowBytes } from './frame.ts';
 import { openYamux, type YamuxOptions, type YamuxSession } from './session.ts';
 import type { YamuxStream } from './stream.ts';
 
 function pair(onStream: (s: YamuxStream) => void, o: Partial<YamuxOptions> = {}) {
-  const clock = new VirtualClock();
+  const clock = new SteppedClock();
   const [a, b] = duplexPair();
   const client = openYamux(a, { role: 'client', clock, ...o });
   const server = openYamux(b, { role: 'server', clock, onStream, ...o });
@@ -77,7 +77,7 @@ describe('yamux session', () => {
     const server = openYamux(wire, {
       role: 'server',
       onStream: (s) => void accepted.push(s),
-      clock: new VirtualClock(),
+      clock: new SteppedClock(),
     });
     wire.push(encodeFrameHeader(frameType.windowUpdate, frameFlag.syn, 1, 0));
     await settled();
@@ -96,7 +96,7 @@ describe('yamux session', () => {
 
   test('data waits while the connection is full, and goes on when it drains', async () => {
     const wire = new CongestedWire();
-    const client = openYamux(wire, { role: 'client', clock: new VirtualClock() });
+    const client = openYamux(wire, { role: 'client', clock: new SteppedClock() });
     const stream = client.open();
     stream.write(Buffer.alloc(200_000));
     await settled();
@@ -110,7 +110,7 @@ describe('yamux session', () => {
 
   test('a peer that pings without listening is not listened to: our unsent answers stay bounded', async () => {
     const wire = new CongestedWire();
-    const server = openYamux(wire, { role: 'server', onStream: () => {}, clock: new VirtualClock() });
+    const server = openYamux(wire, { role: 'server', onStream: () => {}, clock: new SteppedClock() });
     const ping = encodeFrameHeader(frameType.ping, frameFlag.syn, 0, 1);
     const flood = Buffer.concat(Array.from({ length: 5_000 }, () => ping));
     for (let n = 0; n < 100; n += 1) wire.push(flood);
@@ -125,7 +125,7 @@ describe('yamux session', () => {
 
   test('a session without onStream resets what the peer opens', async () => {
     const [a, b] = duplexPair();
-    const clock = new VirtualClock();
+    const clock = new SteppedClock();
     await using left = openYamux(a, { role: 'client', clock });
     await using _right = openYamux(b, { role: 'server', clock });
     const stream = left.open();
@@ -154,7 +154,7 @@ describe('yamux session', () => {
   });
 
   test('keepalive: a peer that has fallen silent is given up after 30 s and 10 s more', async () => {
-    const clock = new VirtualClock();
+    const clock = new SteppedClock();
     const [wire] = duplexPair(); // nobody answers at its other end
     const client = openYamux(wire, { role: 'client', clock });
     const stream = client.open();
@@ -167,7 +167,7 @@ describe('yamux session', () => {
     const [error] = await failed;
     expect(error).toMatchObject({ code: 'session_closed' });
     clock.advance(1_000); // the farewell: nobody took our last frames
-    expect([wire.destroyed, clock.pending]).toEqual([true, 0]);
+    expect([wire.destroyed, clock.armed]).toEqual([true, 0]);
   });
 
   test('keepalive: peers that answer stay together', async () => {
@@ -202,12 +202,12 @@ describe('yamux session', () => {
     expect((await server.closed).code).toBe('connection_lost');
     await settled();
     await server[Symbol.asyncDispose]();
-    expect(clock.pending).toBe(0);
+    expect(clock.armed).toBe(0);
   });
 
   test('a peer that breaks the rules is told so before the connection ends', async () => {
     const [a, b] = duplexPair();
-    const server = openYamux(b, { role: 'server', onStream: () => {}, clock: new VirtualClock() });
+    const server = openYamux(b, { role: 'server', onStream: () => {}, clock: new SteppedClock() });
     a.write(encodeFrameHeader(frameType.windowUpdate, frameFlag.syn, 1, 0));
     a.write(encodeFrameHeader(frameType.data, 0, 1, 2 ** 30));
     expect((await bytes(a)).toString('hex')).toBe('000100020000000100000000000300000000000000000001');

@@ -244,5 +244,3 @@ function idOf(name: string): string {
   const hex = Buffer.from(name.padEnd(16, '\0')).subarray(0, 16).toString('hex');
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
-
-export { serverPort };
