@@ -21,7 +21,7 @@ import { dial } from './dial.ts';
 import { GossipPort } from './gossip-port.ts';
 import type { FedNetwork, Identity, SimHost } from './network.ts';
 import { SimProcess } from './process.ts';
-import { DoorPort, HttpPort, serverPort, XdsPort } from './server-ports.ts';
+import { DoorPort, HttpPort, XdsPort } from './server-ports.ts';
 
 export interface SimServerOptions {
   readonly node: string;
