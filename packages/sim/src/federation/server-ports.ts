@@ -9,7 +9,6 @@ import type { Found, HostPort, Identity, Listener, RouteRequest, SimHost } from 
 
 export const httpPort = 8500;
 export const xdsPort = 8502;
-export const serverPort = 8300;
 
 /** Nobody comes to these through a gateway, or speaks TLS by name there. */
 const closed = (_o: RouteRequest, done: (found: Found) => void): void => done({ kind: 'closed' });
