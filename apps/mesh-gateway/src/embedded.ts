@@ -112,7 +112,7 @@ function openCarrierOf({ config, world, log }: EmbeddedOptions, onReady: () => v
       },
     });
   }
-  const logRelay = relayLogger(log, clock.now);
+  const logRelay = relayLogger(log, () => clock.now());
   const carrier = openCarrier({
     clock,
     wallMs,

@@ -2,7 +2,7 @@ import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
 import { expect, test } from 'vitest';
 import { AskAround } from './ask-around.ts';
 
-function world() {
+function world(sync?: (name: string) => Promise<void>) {
   const clock = new VirtualClock();
   const asked: string[] = [];
   const lost = new Set<string>();
@@ -11,7 +11,7 @@ function world() {
     rng: { below: (n) => n - 1 },
     others: () => ['dc1', 'dc2', 'dc3'].map((datacenter) => ({ name: `n1.${datacenter}`, datacenter })),
     lost: () => [...lost],
-    sync: async (name) => void asked.push(`${name}@${clock.now()}`),
+    sync: sync ?? (async (name) => void asked.push(`${name}@${clock.now()}`)),
   });
   return { clock, asked, lost, around };
 }
@@ -47,6 +47,17 @@ test('ask around: with nobody in reach it waits for somebody', async () => {
   lost.delete('dc2');
   await clock.advance(2_000);
   expect(asked).toEqual(['n1.dc2@3500']);
+});
+
+test('ask around: one who goes silent does not keep us from asking again', async () => {
+  const { clock, asked, lost, around } = world((name) => {
+    asked.push(`${name}@${clock.now()}`);
+    return new Promise(() => {});
+  });
+  lost.add('dc3');
+  around.failed('dc3');
+  await clock.advance(11_500);
+  expect(asked).toEqual(['n1.dc2@500', 'n1.dc2@11500']);
 });
 
 test('ask around: nothing is asked after disposal', async () => {

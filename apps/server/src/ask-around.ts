@@ -6,6 +6,7 @@
  * somebody we do reach, soon after the loss and then ever more rarely, until the pool's own rhythm (a minute) does as well.
  * Lives here: when, and with whom. Must not live here: knocking (reach.ts), what the news means (gateway-news.ts).
  */
+import { withinBudget } from './budget.ts';
 
 export interface AskAroundPorts {
   readonly clock: { now(): number; at(when: number, wake: () => void): Disposable };
@@ -21,6 +22,8 @@ export interface AskAroundPorts {
 const firstMs = 500;
 /** As often as the WAN pool exchanges everything anyway. */
 const pauseMsMax = 60_000;
+/** Who takes longer has gone silent, and keeps us from asking the others: a dial takes 5 s, and there may be two exchanges. */
+const askMsMax = 10_000;
 
 export class AskAround implements Disposable {
   readonly #ports: AskAroundPorts;
@@ -61,7 +64,7 @@ export class AskAround implements Disposable {
 
   #ask(): void {
     this.#timer = undefined;
-    const { rng, others, lost, sync } = this.#ports;
+    const { clock, rng, others, lost, sync } = this.#ports;
     const missing = new Set(lost());
     this.#about = new Set([...this.#about].filter((datacenter) => missing.has(datacenter)));
     if (this.#about.size === 0) {
@@ -73,7 +76,12 @@ export class AskAround implements Disposable {
     const over = (): void => {
       if (!this.#stop.signal.aborted && this.#timer === undefined) this.#later();
     };
-    if (whom === undefined) over();
-    else sync(whom.name, this.#stop.signal).then(over, over); // who does not answer has nothing to tell
+    if (whom === undefined) {
+      over();
+      return;
+    }
+    // Who does not answer has nothing to tell.
+    const budget = { clock, ms: askMsMax, stop: this.#stop.signal, what: `asking ${whom.name}` };
+    withinBudget((signal) => sync(whom.name, signal), budget).then(over, over);
   }
 }

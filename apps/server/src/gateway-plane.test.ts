@@ -164,7 +164,7 @@ test('people see each gateway, what it has, and what it refused', async () => {
   const plane = await open({ tls: new TlsIdentity(await material()) });
   const refusal = { resource: `default:${host}:8443`, field: 'address', reason: 'EADDRINUSE' };
   void gateway(plane.ports.plain, { onConfig: () => [refusal] });
-  const api = createApi({ routes: xdsRoutes({ nodeName: 'n1', gateways: plane, now: clock.now }) });
+  const api = createApi({ routes: xdsRoutes({ nodeName: 'n1', gateways: plane, now: () => clock.now() }) });
   const http = stack.use(await listen({ bind: { host, port: 0 }, serve: api }));
   const get = async (path: string): Promise<unknown> =>
     (await fetch(`http://${host}:${http.address.port}/v1/agent/xds/${path}`)).json();

@@ -355,7 +355,7 @@ export async function runServer(
   const api = createApi({
     authorizer: (secret) => access.authorizer(secret),
     defaultPolicy: access.defaultPolicy,
-    failed: failedRequests(log, clock.now),
+    failed: failedRequests(log, () => clock.now()),
     routes: serverRoutes({
       rooms,
       ask,

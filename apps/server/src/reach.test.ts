@@ -70,6 +70,59 @@ test('reach: news during a try is answered by another try, because the first may
   expect(tries).toEqual(['dc1', 'dc1']);
 });
 
+/** Meetings of which nobody ever says anything. */
+function silence() {
+  const asked: { readonly at: number; readonly signal: AbortSignal }[] = [];
+  const failures: unknown[] = [];
+  const silent = world({
+    meet: (_datacenter, signal) => {
+      asked.push({ at: silent.clock.now(), signal });
+      return new Promise(() => {}); // deaf to its signal, too
+    },
+    failed: (_datacenter, _tries, error) => void failures.push(error),
+  });
+  return { ...silent, asked, failures };
+}
+
+test('reach: a try that goes silent is given up after 6 s, and the next one begins', async () => {
+  const { reach, clock, asked, failures } = silence();
+  reach.want('dc1');
+  await clock.advance(5_999);
+  expect(asked).toHaveLength(1);
+  await clock.advance(751);
+  expect(asked.map(({ signal }) => signal.aborted)).toEqual([true, false]);
+  expect(failures).toMatchObject([{ code: 'budget_spent', message: expect.stringContaining('meeting dc1') }]);
+});
+
+test('reach: a way may be slow and not silent: the next try has twice the time, 30 s at most', async () => {
+  const { reach, clock, asked } = silence();
+  reach.want('dc1');
+  await clock.advance(200_000);
+  const took = asked.slice(1).map(({ at }, i) => at - asked[i]!.at);
+  expect(took.slice(0, 5).map((ms) => Math.floor(ms / 1_000))).toEqual([6, 12, 24, 30, 30]);
+});
+
+test('reach: after news a try has no more time than at first', async () => {
+  const { reach, clock, asked } = silence();
+  reach.want('dc1');
+  await clock.advance(10_000); // the second try is under way, for 12 s
+  reach.want('dc1');
+  await clock.advance(10_000);
+  expect(asked).toHaveLength(3);
+  await clock.advance(6_000);
+  expect(asked).toHaveLength(4);
+});
+
+test('reach: closing ends a try that is silent', async () => {
+  const { reach, clock, asked, failures } = silence();
+  reach.want('dc1');
+  reach[Symbol.dispose]();
+  await settled();
+  expect(asked.map(({ signal }) => signal.aborted)).toEqual([true]);
+  expect(clock.armed).toBe(0);
+  expect(failures).toEqual([]);
+});
+
 test('reach: nothing is dialled while there is no way to try', async () => {
   const { reach, clock, tries } = world({ worthTrying: () => false });
   reach.want('dc1');

@@ -4,9 +4,10 @@
  * Gossip alone would find out at the next push/pull, a minute later: whatever was gossiped before a route existed is
  * lost. So a new route, or the loss of the last member behind an old one, is answered by a push/pull with any server
  * of that datacenter, tried again soon until one works. Asking is cheap: while nothing listens it is one refused
- * connection a try.
+ * connection a try. A try that goes silent has a budget, or it would keep us from the next one while the way is long mended.
  * Lives here: whom to try, and when again. Must not live here: gossip, dialling, who is reachable.
  */
+import { BudgetError, withinBudget } from './budget.ts';
 
 export interface ReachPorts {
   readonly clock: { now(): number; at(when: number, wake: () => void): Disposable };
@@ -23,12 +24,24 @@ export interface ReachConfig {
   readonly firstDelayMs: number;
   /** The longest pause between two tries. */
   readonly delayMsMax: number;
+  /** What one try may take. */
+  readonly meetMs: number;
+  /** A way may be slow and not silent: each try that took too long gives the next one twice its time, up to this. */
+  readonly meetMsMax: number;
 }
 
-export const reachDefaults: ReachConfig = { firstDelayMs: 50, delayMsMax: 750 };
+/** 6 s: a dial along all gateways, which takes 5 s at most, and the exchange. 30 s: memberlist's own limit on a WAN. */
+export const reachDefaults: ReachConfig = {
+  firstDelayMs: 50,
+  delayMsMax: 750,
+  meetMs: 6_000,
+  meetMsMax: 30_000,
+};
 
 interface Wanted {
   tries: number;
+  /** What the next try may take. */
+  budgetMs: number;
   timer: Disposable | undefined;
   busy: boolean;
   /** Wanted again while a try was under way: that try may have begun before the news. */
@@ -48,9 +61,17 @@ export class Reach implements Disposable {
 
   /** Try now, and until it works. */
   want(datacenter: string): void {
-    const wanted = this.#wanted.get(datacenter) ?? { tries: 0, timer: undefined, busy: false, again: false };
+    const budgetMs = this.#config.meetMs;
+    const wanted = this.#wanted.get(datacenter) ?? {
+      tries: 0,
+      budgetMs,
+      timer: undefined,
+      busy: false,
+      again: false,
+    };
     this.#wanted.set(datacenter, wanted);
     wanted.tries = 0;
+    wanted.budgetMs = budgetMs;
     if (wanted.busy) wanted.again = true;
     else this.#tryNow(datacenter, wanted);
   }
@@ -76,7 +97,9 @@ export class Reach implements Disposable {
     }
     wanted.busy = true;
     const tries = ++wanted.tries; // news that comes meanwhile starts the count over
-    this.#ports.meet(datacenter, this.#stop.signal).then(
+    const { clock, meet } = this.#ports;
+    const budget = { clock, ms: wanted.budgetMs, stop: this.#stop.signal, what: `meeting ${datacenter}` };
+    withinBudget((signal) => meet(datacenter, signal), budget).then(
       () => this.#settled(datacenter, wanted, { tries }),
       (error: unknown) => this.#settled(datacenter, wanted, { tries, failure: { error } }),
     );
@@ -89,6 +112,9 @@ export class Reach implements Disposable {
   ): void {
     wanted.busy = false;
     if (this.#stop.signal.aborted) return;
+    const { meetMs, meetMsMax } = this.#config;
+    const wasSilent = failure?.error instanceof BudgetError;
+    wanted.budgetMs = wasSilent && !wanted.again ? Math.min(2 * wanted.budgetMs, meetMsMax) : meetMs;
     if (failure === undefined) this.#ports.met(datacenter, tries);
     else this.#ports.failed(datacenter, tries, failure.error);
     if (wanted.again) {

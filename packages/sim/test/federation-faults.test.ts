@@ -102,6 +102,32 @@ test('server killed, and back with what it had acknowledged', async () => {
   await end(fed);
 });
 
+test('a first meeting that goes silent is given up while the way is long mended', async () => {
+  const fed = await formed(8, 2);
+  const [primary, secondary] = [fed.dc('dc1'), fed.dc('dc2')];
+  const hosts = [primary.server.host, ...primary.gateways.map(({ host }) => host)];
+  await fed.clock.until(secondary.server.kill());
+  await fed.clock.until(fed.replaceGateways(secondary)); // so the primary cannot knock either
+  let met = false;
+  fed.net.taps = {
+    // The primary has been asked and answers; the answer is lost.
+    written: ({ conduit, host }) => {
+      if (met || host !== primary.server.host || conduit.near.host !== secondary.server.host) return;
+      if (conduit.protocol !== 'consul/wan-gossip/stream') return;
+      met = true;
+      for (const each of hosts) each.dark = true;
+    },
+  };
+  secondary.server.start();
+  await fed.clock.run(10_000, () => met);
+  expect(met).toBe(true);
+  for (const gateway of primary.gateways) gateway.kill(); // in the dark: nobody is told
+  for (const host of hosts) host.dark = false;
+  for (const gateway of primary.gateways) gateway.start();
+  expect(await fed.untilWhole(10_000)).toBeTypeOf('number');
+  await end(fed);
+});
+
 /** I9: a name that is no `<node>.<datacenter>` is refused everywhere alike, and one that nobody bears is looked for alike. */
 test.each([
   ['', 'node_name_required'],

@@ -4,9 +4,15 @@
  */
 import { expect, test } from 'vitest';
 import { runFederationDay } from '../src/federation/day.ts';
+import { dial } from '../src/federation/dial.ts';
 import { Federation } from '../src/federation/federation.ts';
 import { FrameCounter } from '../src/federation/frame-counter.ts';
+import { FedNetwork, type Identity, type Listener } from '../src/federation/network.ts';
+import { SimProcess } from '../src/federation/process.ts';
 import { scenarios, tell } from '../src/federation/scenarios.ts';
+import { SeededRng } from '../src/seeded-rng.ts';
+import { Transcript } from '../src/transcript.ts';
+import { VirtualClock } from '../src/virtual-clock.ts';
 
 test.each(scenarios.map((scenario) => [scenario.name, scenario] as const))('%s', async (_name, scenario) => {
   const ours = await tell(scenario, 'ours');
@@ -19,6 +25,14 @@ test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])('a bad day, seed %i', async (
   const { violations, reads } = await runFederationDay({ seed, logLevel: 'error' });
   expect(violations).toEqual([]);
   expect(reads).toBeGreaterThan(0);
+});
+
+test.each([
+  [596, 'a secondary met the primary, and the connection went silent'],
+  [537, 'a server died within a handshake, and was back before its end'],
+])('a day that once ended badly, seed %i: %s', async (seed) => {
+  const { violations } = await runFederationDay({ seed, logLevel: 'error' });
+  expect(violations).toEqual([]);
 });
 
 test('the same seed gives the same day, another seed another', async () => {
@@ -37,6 +51,41 @@ test('servers of all datacenters have the same private address, and nobody is ta
     expect(seen?.sort()).toEqual(['n1.dc1', 'n1.dc2', 'n1.dc3', 'n1.dc4'].map((name) => `${name} 10.0.0.1`));
   }
   await fed.clock.until(fed.close());
+});
+
+test('a handshake in which a server died is not taken up by the program that runs there next', async () => {
+  const clock = new VirtualClock();
+  const net = new FedNetwork({ clock, rng: new SeededRng(1), transcript: new Transcript() });
+  const [near, far] = [net.addHost('dc1', '10.0.0.1'), net.addHost('dc1', '10.0.0.2')];
+  const identity = (node: string): Identity => ({ node, datacenter: 'dc1', validFrom: 0, wallMs: () => 1 });
+  let accepted = 0;
+  const listen = (): void => {
+    const program: Listener = {
+      host: far,
+      route: ({ hops }, done) =>
+        done({ kind: 'server', hops, identity: identity('b'), accept: () => accepted++ }),
+    };
+    far.listeners.set(8300, program);
+  };
+  const dialOnce = (): Promise<unknown> =>
+    dial(net, new SimProcess(near, clock), identity('a'), {
+      to: { host: '10.0.0.2', port: 8300 },
+      sni: undefined,
+      alpn: 'consul/rpc-multi',
+    });
+  listen();
+  await clock.until(dialOnce());
+  const route = far.listeners.get(8300)!.route;
+  far.listeners.get(8300)!.route = (o, done) => {
+    route(o, done); // it has answered, and now it dies
+    net.died(far);
+    far.alive = true;
+    listen();
+  };
+  await expect(clock.until(dialOnce())).rejects.toMatchObject({ code: 'closed_before_tls' });
+  expect(accepted).toBe(1);
+  await clock.until(dialOnce());
+  expect(accepted).toBe(2);
 });
 
 test('frames are counted whole, however they are cut', () => {

@@ -36,7 +36,7 @@ process.on('message', (message: ToWorker) => {
 });
 
 function open(index: number, logLevel: string): Relay {
-  const logRelay = relayLogger(openLog(logLevel).child({ worker: index }), world.clock.now);
+  const logRelay = relayLogger(openLog(logLevel).child({ worker: index }), () => world.clock.now());
   return new Relay({
     ...world,
     sharedPorts: true,

@@ -73,7 +73,10 @@ export function dial(net: FedNetwork, from: SimProcess, client: Identity, o: Req
   });
 }
 
-/** The hello travels to whoever listens, is routed, and the answer travels back; a frozen program does neither. */
+/**
+ * The hello travels to whoever listens, is routed, and the answer travels back; a frozen program does neither. A program that
+ * ended meanwhile accepts nothing, also where another runs by now: that one answers with a reset.
+ */
 function hello(
   net: FedNetwork,
   listener: Listener,
@@ -88,14 +91,18 @@ function hello(
     }
     listener.route(o, (found) => {
       const hops = found.kind === 'server' ? found.hops : o.hops;
+      const deaths = deathsAmong(hops);
       const backMs = 2 * hops.reduce((sum, each) => sum + net.delayMs(each.from, each.to), 0);
       net.clock.at(net.clock.now() + backMs, () => {
-        if (hops.every((each) => net.passes(each.from, each.to))) done(found);
+        if (!hops.every((each) => net.passes(each.from, each.to))) return;
+        done(deathsAmong(hops) === deaths ? found : { kind: 'closed' });
       });
     });
   };
   net.clock.at(net.clock.now() + net.delayMs(o.hops[0]!.from, o.hops[0]!.to), arrive);
 }
+
+const deathsAmong = (hops: readonly Hop[]): number => hops.reduce((sum, { to }) => sum + to.deaths, 0);
 
 /** What a handshake would have said about the two certificates. */
 function judge(sni: string | undefined, client: Identity, server: Identity): [DialCode, string] | undefined {

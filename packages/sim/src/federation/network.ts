@@ -77,6 +77,8 @@ export class SimHost {
   readonly conduits: Set<Conduit> = new Set();
   /** The program runs. */
   alive = true;
+  /** Programs that ended on it: what one began, the next knows nothing of. */
+  deaths = 0;
   /** The program stands still; its machine does not. */
   frozen = false;
   /** Nothing gets to this host or from it. */
@@ -159,6 +161,7 @@ export class FedNetwork {
   /** The program on it is gone, its ports refuse, its connections break. */
   died(host: SimHost): void {
     host.alive = false;
+    host.deaths++;
     host.frozen = false;
     host.listeners.clear();
     for (const conduit of [...host.conduits]) {
