@@ -6,6 +6,7 @@
  * datacenters over one port.
  * Lives here: reading names off certificates, and the name check of a dialler. Must not live here: policy, sockets.
  */
+import type { X509Certificate } from 'node:crypto';
 import type { PeerCertificate } from 'node:tls';
 import { checkServerIdentity } from 'node:tls';
 import { parseServerSni } from './sni.ts';
@@ -33,16 +34,19 @@ export function dnsNames(subjectAltName: string | undefined): readonly string[] 
   return names;
 }
 
-/** Undefined if the peer showed no certificate. */
+/**
+ * Undefined if the peer showed no certificate. Taken from `getPeerX509Certificate()`, which reads what is asked for;
+ * `getPeerCertificate()` writes out the whole certificate, which takes six times as long.
+ */
 export function peerIdentity(
-  certificate: PeerCertificate | undefined,
+  certificate: Pick<X509Certificate, 'subjectAltName' | 'fingerprint256' | 'validTo'> | undefined,
   domain: string,
 ): PeerIdentity | undefined {
-  if (certificate === undefined || certificate.fingerprint256 === undefined) return undefined;
-  const names = dnsNames(certificate.subjectaltname);
+  if (certificate === undefined) return undefined;
+  const names = dnsNames(certificate.subjectAltName);
   const servers = names.flatMap((name) => parseServerSni(name, domain) ?? []);
   const server = servers.find((s) => s.node !== undefined) ?? servers[0];
-  const expiresAtMs = Date.parse(certificate.valid_to);
+  const expiresAtMs = Date.parse(certificate.validTo);
   return {
     names,
     fingerprint: certificate.fingerprint256,

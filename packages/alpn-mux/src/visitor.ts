@@ -162,7 +162,7 @@ export class Visitor {
   }
 
   #handOff(to: Destination): void {
-    const peer = this.#tls && peerIdentity(this.#tls.getPeerCertificate(), this.#house.domain);
+    const peer = this.#tls && peerIdentity(this.#tls.getPeerX509Certificate(), this.#house.domain);
     const sni = this.#tls && (this.#tls as { servername?: string | false | null }).servername;
     const stream = this.#tls ?? this.socket;
     // Go's CloseWrite ends one direction only, e.g. after a snapshot request, and still reads the reply. Not earlier:

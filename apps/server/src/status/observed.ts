@@ -97,7 +97,7 @@ export class Observed {
   arrived(datacenter: string, socket: Duplex): void {
     this.contacts.reached(datacenter);
     if (!(socket instanceof TLSSocket)) return;
-    const expiresAtMs = Date.parse(socket.getPeerCertificate().valid_to);
+    const expiresAtMs = Date.parse(socket.getPeerX509Certificate()?.validTo ?? '');
     if (Number.isFinite(expiresAtMs)) this.contacts.showed(datacenter, expiresAtMs);
   }
 
