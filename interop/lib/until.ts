@@ -40,3 +40,14 @@ export async function within<T>(what: string, timeoutMs: number, event: Promise<
     clearTimeout(timer);
   }
 }
+
+/**
+ * Asks until an answer is whole, as an operator would: gossip among six misses one of them once in sixty tellings, and
+ * nothing repairs that for a query. Returns the last answer, whole or not.
+ */
+export async function askAgain<T>(ask: () => Promise<T>, whole: (answer: T) => boolean): Promise<T> {
+  const triesMax = 5;
+  let answer = await ask();
+  for (let tries = 1; tries < triesMax && !whole(answer); tries++) answer = await ask();
+  return answer;
+}

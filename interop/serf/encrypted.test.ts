@@ -1,6 +1,7 @@
 /** encrypted.test.ts: the same stories with a key, and those that need one. */
+import type { KeyOutcome } from '@fed/serf';
 import { describe, expect, test } from 'vitest';
-import { until } from '../lib/until.ts';
+import { askAgain, until } from '../lib/until.ts';
 import { Agent } from './agent.ts';
 import { Ours } from './ours.ts';
 import { newsMs, Pool } from './pool.ts';
@@ -16,20 +17,23 @@ describe('keys', () => {
     const [theirs1, theirs2] = agents;
     const bytes = (key: string): Uint8Array => Buffer.from(key, 'base64');
     const traffic = new Traffic(pool);
+    const { keys } = ours1.serf;
     const done = { nodes: 6, responses: 6, errors: 0, failure: undefined };
+    const byAll = (ask: () => Promise<KeyOutcome>): Promise<KeyOutcome> =>
+      askAgain(ask, ({ responses }) => responses === 6);
 
-    expect(await traffic.during(ours1.serf.keys.install(bytes(after)))).toMatchObject(done);
+    expect(await traffic.during(() => byAll(() => keys.install(bytes(after))))).toMatchObject(done);
     expect(await theirs1.keyring()).toEqual([before, after]);
-    expect(await traffic.during(ours1.serf.keys.use(bytes(after)))).toMatchObject(done);
+    expect(await traffic.during(() => byAll(() => keys.use(bytes(after))))).toMatchObject(done);
     expect(await theirs2.keyring()).toEqual([after, before]);
-    expect(await traffic.during(ours1.serf.keys.remove(bytes(before)))).toMatchObject(done);
+    expect(await traffic.during(() => byAll(() => keys.remove(bytes(before))))).toMatchObject(done);
     expect(await theirs1.keyring()).toEqual([after]);
 
-    const listed = await ours1.serf.keys.list();
+    const listed = await byAll(() => keys.list());
     expect(listed).toMatchObject(done);
     expect(Object.fromEntries(listed.keys)).toEqual({ [after]: 6 });
     expect(await theirs2.serf('keys', '-list')).toContain(after);
-    const again = await ours1.serf.keys.remove(bytes(after));
+    const again = await byAll(() => keys.remove(bytes(after)));
     expect(again).toMatchObject({ errors: 6, failure: '6/6 nodes reported failure' });
     await traffic.arrived();
   });
@@ -43,13 +47,22 @@ describe('keys', () => {
     const ring = (): readonly string[] =>
       (ours1.serf.keyring?.keys() ?? []).map((key) => Buffer.from(key).toString('base64'));
 
-    await traffic.during(theirs1.serf('keys', `-install=${after}`));
+    const keys = (flag: string): Promise<string> =>
+      askAgain(
+        () => theirs1.serf('keys', flag).catch((cause: Error) => `Error: ${cause.message}`),
+        (answer) => !answer.startsWith('Error: '),
+      );
+
+    expect(await traffic.during(() => keys(`-install=${after}`))).not.toContain('Error');
     expect(ring()).toEqual([before, after]);
-    await traffic.during(theirs1.serf('keys', `-use=${after}`));
+    expect(await traffic.during(() => keys(`-use=${after}`))).not.toContain('Error');
     expect(ring()).toEqual([after, before]);
-    await traffic.during(theirs1.serf('keys', `-remove=${before}`));
+    expect(await traffic.during(() => keys(`-remove=${before}`))).not.toContain('Error');
     expect(ring()).toEqual([after]);
-    const listed = await theirs1.serf('keys', '-list');
+    const listed = await askAgain(
+      () => theirs1.serf('keys', '-list'),
+      (text) => /\[6\/6\]/.test(text),
+    );
     expect(listed.replaceAll(/ +/g, ' ')).toContain(`${after} [6/6]`);
     expect(listed).not.toContain(before);
     await expect(theirs1.serf('keys', `-remove=${after}`)).rejects.toThrow(/ours-1.*primary/);
@@ -75,7 +88,8 @@ class Traffic {
     this.#pool = pool;
   }
 
-  async during<T>(work: Promise<T>): Promise<T> {
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    const done = work();
     const { ours1, ours2, agents } = this.#pool;
     for (let i = 0; i < 5; i++) {
       const round = this.#said.length;
@@ -85,7 +99,7 @@ class Traffic {
       await agents[1].serf('event', '-coalesce=false', 'deploy', three);
       this.#said.push(one, two, three);
     }
-    return await work;
+    return await done;
   }
 
   async arrived(): Promise<void> {

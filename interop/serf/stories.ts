@@ -6,7 +6,7 @@ import { lan } from '@fed/memberlist';
 import { distanceNs } from '@fed/serf';
 import { describe, expect, test } from 'vitest';
 import { detectionMs, partitionMs } from '../lib/bounds.ts';
-import { until } from '../lib/until.ts';
+import { askAgain, until } from '../lib/until.ts';
 import { Agent } from './agent.ts';
 import { Ours } from './ours.ts';
 import { allNames, newsMs, ourNames, Pool, statuses, theirNames } from './pool.ts';
@@ -77,12 +77,11 @@ export function stories(kind: string, keys?: readonly string[]): void {
       await using pool = await Pool.open(keys);
       const { ours1, agents } = pool;
       const [theirs1] = agents;
-      const ask = ours1.serf.query('uptime', Buffer.from('ours-1?'), {
-        ack: true,
-        relayFactor: 1,
-        timeoutMs: queryMs,
-      });
-      const { acks, responses } = await ask.done;
+      const asking = { ack: true, relayFactor: 1, timeoutMs: queryMs };
+      const { acks, responses } = await askAgain(
+        () => ours1.serf.query('uptime', Buffer.from('ours-1?'), asking).done,
+        (answer) => answer.acks.length === allNames.length && answer.responses.length === 4,
+      );
       expect([...acks].sort()).toEqual(allNames);
       expect(responses.map(({ payload }) => Buffer.from(payload).toString().trim()).sort()).toEqual([
         'ours-1 answers ours-1?',
@@ -91,23 +90,39 @@ export function stories(kind: string, keys?: readonly string[]): void {
         'theirs-3 answers ours-1?',
       ]);
 
-      const some = ours1.serf.query('uptime', Buffer.from('who is red'), {
+      const only = {
         filterTags: { role: '^their' },
         filterNodes: ['ours-1', 'theirs-2'],
         timeoutMs: queryMs,
-      });
-      expect((await some.done).responses.map(({ from }) => from)).toEqual(['theirs-2']);
+      };
+      const some = await askAgain(
+        () => ours1.serf.query('uptime', Buffer.from('who is red'), only).done,
+        (answer) => answer.responses.length > 0,
+      );
+      expect(some.responses.map(({ from }) => from)).toEqual(['theirs-2']);
 
       const args = ['-format=json', `-timeout=${queryMs}ms`, '-relay-factor=1', 'uptime', 'theirs-1?'];
-      const all = JSON.parse(await theirs1.serf('query', ...args)) as Asked;
+      const all = await askAgain(
+        async () => JSON.parse(await theirs1.serf('query', ...args)) as Asked,
+        (answer) => answer.Acks.length === allNames.length && Object.keys(answer.Responses).length === 4,
+      );
       expect([...all.Acks].sort()).toEqual(allNames);
       expect(all.Responses['ours-1']).toBe('ours-1 answers theirs-1?');
       expect(Object.keys(all.Responses).sort()).toEqual(['ours-1', ...theirNames]);
 
       const filters = ['-node=ours-1', '-node=theirs-2', '-tag', 'role=^ours$'];
-      const meant = JSON.parse(await theirs1.serf('query', ...filters, ...args)) as Asked;
+      const meant = await askAgain(
+        async () => JSON.parse(await theirs1.serf('query', ...filters, ...args)) as Asked,
+        (answer) => Object.keys(answer.Responses).length > 0,
+      );
       expect(Object.keys(meant.Responses)).toEqual(['ours-1']);
-      expect(await theirs1.serf('reachability')).toContain('Successfully contacted all live nodes');
+      const reached = 'Successfully contacted all live nodes';
+      expect(
+        await askAgain(
+          () => theirs1.serf('reachability').catch(String),
+          (text) => text.includes(reached),
+        ),
+      ).toContain(reached);
     });
 
     test('know how far each other are: coordinates travel on acks', async () => {
