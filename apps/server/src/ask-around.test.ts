@@ -2,13 +2,13 @@ import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
 import { expect, test } from 'vitest';
 import { AskAround } from './ask-around.ts';
 
-function world(sync?: (name: string) => Promise<void>) {
+function world(sync?: (name: string) => Promise<void>, below = (n: number): number => n - 1) {
   const clock = new VirtualClock();
   const asked: string[] = [];
   const lost = new Set<string>();
   const around = new AskAround({
     clock,
-    rng: { below: (n) => n - 1 },
+    rng: { below },
     others: () => ['dc1', 'dc2', 'dc3'].map((datacenter) => ({ name: `n1.${datacenter}`, datacenter })),
     lost: () => [...lost],
     sync: sync ?? (async (name) => void asked.push(`${name}@${clock.now()}`)),
@@ -45,19 +45,68 @@ test('ask around: with nobody in reach it waits for somebody', async () => {
   await clock.advance(2_000);
   expect(asked).toEqual([]);
   lost.delete('dc2');
-  await clock.advance(2_000);
-  expect(asked).toEqual(['n1.dc2@3500']);
+  await clock.advance(500);
+  expect(asked).toEqual(['n1.dc2@2500']);
 });
 
-test('ask around: one who goes silent does not keep us from asking again', async () => {
+test('ask around: one who goes silent does not keep us from asking another', async () => {
   const { clock, asked, lost, around } = world((name) => {
     asked.push(`${name}@${clock.now()}`);
     return new Promise(() => {});
   });
   lost.add('dc3');
   around.failed('dc3');
-  await clock.advance(11_500);
-  expect(asked).toEqual(['n1.dc2@500', 'n1.dc2@11500']);
+  await clock.advance(12_500);
+  expect(asked).toEqual(['n1.dc2@500', 'n1.dc1@12500']);
+});
+
+test('ask around: cut off from everybody, it goes on asking all in turn, and whoever is back is heard soon', async () => {
+  const asked: string[] = [];
+  let isBack = false;
+  const { clock, lost, around } = world(async (name) => {
+    asked.push(`${name}@${clock.now()}`);
+    if (!isBack) throw new Error('refused');
+  });
+  lost.add('dc3');
+  around.failed('dc3');
+  await clock.advance(60_000);
+  expect(asked.slice(0, 4)).toEqual(['n1.dc2@500', 'n1.dc1@2500', 'n1.dc2@4500', 'n1.dc1@6500']);
+  isBack = true;
+  asked.length = 0;
+  await clock.advance(6_000);
+  expect(asked).toEqual(['n1.dc2@60500', 'n1.dc2@61000', 'n1.dc2@62000', 'n1.dc2@64000']); // rarer with each answer
+});
+
+test('ask around: one of many who does not answer is asked rarely, too', async () => {
+  let below = 0;
+  const asked: string[] = [];
+  const { clock, lost, around } = world(
+    async (name) => {
+      asked.push(`${name}@${clock.now()}`);
+      if (name === 'n1.dc2') throw new Error('refused');
+    },
+    (n) => (n > 2 ? n - 1 : below++ % n), // the longest pauses, and everybody in turn
+  );
+  lost.add('dc3');
+  around.failed('dc3');
+  await clock.advance(200_000);
+  expect(asked.slice(-4)).toEqual(['n1.dc2@135500', 'n1.dc1@137500', 'n1.dc2@197500', 'n1.dc1@199500']);
+});
+
+test('ask around: silence after many answers shortens the pause', async () => {
+  const asked: number[] = [];
+  let isCutOff = false;
+  const { clock, lost, around } = world(async () => {
+    asked.push(clock.now());
+    if (isCutOff) throw new Error('refused');
+  });
+  lost.add('dc3');
+  around.failed('dc3');
+  await clock.advance(100_000);
+  expect(asked.at(-1)).toBe(63_500); // and the next at 123,500
+  isCutOff = true;
+  await clock.advance(30_000);
+  expect(asked.slice(-4)).toEqual([123_500, 125_500, 127_500, 129_500]);
 });
 
 test('ask around: nothing is asked after disposal', async () => {

@@ -4,6 +4,8 @@
  * Datacenters may move their gateways while they are apart, both of them; then neither finds the other by knocking on old
  * doors. A third that hears from both has the news, but cannot push it to us if we are who moved. So we fetch it: a push/pull with
  * somebody we do reach, soon after the loss and then ever more rarely, until the pool's own rhythm (a minute) does as well.
+ * Only answers make it rarer. Gossip may take a minute to notice that we are cut off from everybody; who was told nothing goes
+ * on asking, one after the other: the first who can be reached again may be the only one who knows.
  * Lives here: when, and with whom. Must not live here: knocking (reach.ts), what the news means (gateway-news.ts).
  */
 import { withinBudget } from './budget.ts';
@@ -22,6 +24,8 @@ export interface AskAroundPorts {
 const firstMs = 500;
 /** As often as the WAN pool exchanges everything anyway. */
 const pauseMsMax = 60_000;
+/** After one who did not answer: rarer than knocking (reach.ts), and soon enough once there is a way again. */
+const unansweredPauseMs = 2_000;
 /** Who takes longer has gone silent, and keeps us from asking the others: a dial takes 5 s, and there may be two exchanges. */
 const askMsMax = 10_000;
 
@@ -29,9 +33,12 @@ export class AskAround implements Disposable {
   readonly #ports: AskAroundPorts;
   readonly #stop = new AbortController();
   #timer: Disposable | undefined;
+  /** After the next answer. */
   #pauseMs = firstMs;
   /** Whom this loss is about: another one begins anew. */
   #about = new Set<string>();
+  /** Who was asked in vain since somebody answered: the others come first. */
+  readonly #silent = new Set<string>();
 
   constructor(ports: AskAroundPorts) {
     this.#ports = ports;
@@ -46,7 +53,7 @@ export class AskAround implements Disposable {
       this.#timer?.[Symbol.dispose]();
       this.#timer = undefined;
     }
-    if (this.#timer === undefined) this.#later();
+    if (this.#timer === undefined) this.#afterAnswer();
   }
 
   [Symbol.dispose](): void {
@@ -54,34 +61,54 @@ export class AskAround implements Disposable {
     this.#timer?.[Symbol.dispose]();
   }
 
-  #later(): void {
+  #afterAnswer(): void {
+    this.#later(this.#pauseMs);
+    this.#pauseMs = Math.min(2 * this.#pauseMs, pauseMsMax);
+  }
+
+  #later(pauseMs: number): void {
+    if (this.#stop.signal.aborted || this.#timer !== undefined) return;
     const { clock, rng } = this.#ports;
     // Half fixed, half by chance: everybody who lost the same datacenter must not ask at the same moment.
-    const delayMs = this.#pauseMs / 2 + rng.below(this.#pauseMs / 2 + 1);
-    this.#pauseMs = Math.min(2 * this.#pauseMs, pauseMsMax);
+    const delayMs = pauseMs / 2 + rng.below(pauseMs / 2 + 1);
     this.#timer = clock.at(clock.now() + delayMs, () => this.#ask());
   }
 
   #ask(): void {
     this.#timer = undefined;
-    const { clock, rng, others, lost, sync } = this.#ports;
+    const { clock, others, lost, sync } = this.#ports;
     const missing = new Set(lost());
     this.#about = new Set([...this.#about].filter((datacenter) => missing.has(datacenter)));
     if (this.#about.size === 0) {
       this.#pauseMs = firstMs;
       return;
     }
-    const reachable = others().filter(({ datacenter }) => !missing.has(datacenter));
-    const whom = reachable[rng.below(reachable.length)];
-    const over = (): void => {
-      if (!this.#stop.signal.aborted && this.#timer === undefined) this.#later();
-    };
+    const whom = this.#next(others().filter(({ datacenter }) => !missing.has(datacenter)));
     if (whom === undefined) {
-      over();
+      this.#later(unansweredPauseMs);
       return;
     }
     // Who does not answer has nothing to tell.
-    const budget = { clock, ms: askMsMax, stop: this.#stop.signal, what: `asking ${whom.name}` };
-    withinBudget((signal) => sync(whom.name, signal), budget).then(over, over);
+    const budget = { clock, ms: askMsMax, stop: this.#stop.signal, what: `asking ${whom}` };
+    withinBudget((signal) => sync(whom, signal), budget).then(
+      () => {
+        this.#silent.clear();
+        this.#afterAnswer();
+      },
+      () => {
+        this.#silent.add(whom);
+        this.#later(unansweredPauseMs);
+      },
+    );
+  }
+
+  /** When nobody is left who might answer, all are asked once more, and who answers then is asked again soon. */
+  #next(reachable: readonly { readonly name: string }[]): string | undefined {
+    if (reachable.every(({ name }) => this.#silent.has(name))) {
+      this.#silent.clear();
+      this.#pauseMs = firstMs;
+    }
+    const unasked = reachable.filter(({ name }) => !this.#silent.has(name));
+    return unasked[this.#ports.rng.below(unasked.length)]?.name;
   }
 }

@@ -30,9 +30,26 @@ test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])('a bad day, seed %i', async (
 test.each([
   [596, 'a secondary met the primary, and the connection went silent'],
   [537, 'a server died within a handshake, and was back before its end'],
+  [798, 'a secondary cut off from everybody asked ever more rarely, and gossip still called all alive'],
 ])('a day that once ended badly, seed %i: %s', async (seed) => {
   const { violations } = await runFederationDay({ seed, logLevel: 'error' });
   expect(violations).toEqual([]);
+});
+
+test('cut off from everybody while the primary moves: back with other gateways, it finds it through a third', async () => {
+  const fed = await Federation.open({ seed: 2, datacenters: 3, logLevel: 'error' });
+  fed.startAll();
+  expect(await fed.untilWhole(10_000)).toBeTypeOf('number');
+  const cutOff = fed.dc('dc3');
+  for (const gateway of cutOff.gateways) gateway.kill();
+  await fed.clock.until(fed.replaceGateways(fed.primary));
+  await fed.clock.run(30_000);
+  const seen = cutOff.server.running?.rooms.wan.members() ?? [];
+  expect(seen.map(({ status }) => status)).toEqual(['alive', 'alive', 'alive']); // nobody is knocked at
+  await fed.clock.until(fed.replaceGateways(cutOff));
+  expect(fed.lost()).toEqual([]);
+  expect(await fed.untilWhole(5_000)).toBeTypeOf('number'); // 10 s, as long as the pauses doubled
+  await fed.clock.until(fed.close());
 });
 
 test('the same seed gives the same day, another seed another', async () => {
