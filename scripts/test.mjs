@@ -4,15 +4,17 @@
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const folder = mkdtempSync(join(tmpdir(), 'fed-test-'));
 const report = join(folder, 'report.json');
 const args = process.argv.slice(2).filter((word) => word !== '--');
+// Whole stories wait for processes more than they compute; by itself vitest would leave a core free.
+const workers = `--maxWorkers=${availableParallelism() + 1}`;
 const { status } = spawnSync(
   'vitest',
-  ['run', '--reporter=dot', '--reporter=json', `--outputFile.json=${report}`, ...args],
+  ['run', workers, '--reporter=dot', '--reporter=json', `--outputFile.json=${report}`, ...args],
   { stdio: 'inherit', shell: process.platform === 'win32' },
 );
 try {
