@@ -6,8 +6,8 @@
 import { join } from 'node:path';
 import { type MemberlistConfig, wan } from '@fed/memberlist';
 import { closedPorts } from '@fed/tooling/consul';
+import { freePorts } from '@fed/tooling/ports';
 import { Child } from '../lib/child.ts';
-import { freePorts } from '../lib/free-ports.ts';
 import { program } from '../lib/peers.ts';
 import { TempFolder } from '../lib/temp-folder.ts';
 import { until } from '../lib/until.ts';

@@ -4,8 +4,8 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fedCli } from '@fed/tooling/federation';
+import { freePorts } from '@fed/tooling/ports';
 import { Child } from '../lib/child.ts';
-import { freePorts } from '../lib/free-ports.ts';
 import { TempFolder } from '../lib/temp-folder.ts';
 import { until } from '../lib/until.ts';
 
