@@ -1,4 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { descriptors } from '@fed/tooling/proto';
 import protobuf from 'protobufjs';
 import { describe, expect, test } from 'vitest';
 import { vector } from '../../test/scenario.ts';
@@ -56,11 +58,8 @@ describe('every type of the bundle has the numbers, types and oneofs of the publ
 });
 
 test('the bundle is what the .proto files say (npm run proto)', () => {
-  const folder = new URL('../../proto/', import.meta.url).pathname;
-  const parsed = new protobuf.Root();
-  parsed.resolvePath = (_origin, target) => (target.startsWith(folder) ? target : folder + target);
-  const files = readdirSync(folder).filter((name) => name.endsWith('.proto'));
-  expect(parsed.loadSync(files.sort()).toJSON()).toEqual(JSON.parse(bundle));
+  const folder = fileURLToPath(new URL('../../proto/', import.meta.url));
+  expect(descriptors(folder)).toEqual(JSON.parse(bundle));
 });
 
 test('a JSON name that differs from the usual one is declared', () => {
