@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { alpn, DialError, type GatewayDialer } from '@fed/alpn-mux';
+import { alpn, DialError, type GatewayDialer, UnreachableError } from '@fed/alpn-mux';
 import { settled, VirtualClock } from '@fed/tooling/virtual-clock';
 import { expect, test } from 'vitest';
 import { dialAbroad } from './dial-abroad.ts';
@@ -43,9 +43,9 @@ test('dial abroad: it fails when the walk does that began first, which has used 
   const w = world();
   const dc1 = w.dial('dc1');
   await w.clock.advance(1_250);
-  w.fail(1, 'refused');
+  w.fail(1, new Error('refused'));
   await settled();
-  w.fail(0, 'no gateway led there');
+  w.fail(0, new Error('no gateway led there'));
   await expect(dc1).rejects.toThrow('no gateway led there');
   w.changed('dc1');
   expect(w.begun()).toHaveLength(2);
@@ -82,6 +82,21 @@ test('dial abroad: the third start over is the last, whatever the news', async (
   expect(await dc1).toBe(w.sockets[3]);
 });
 
+test('dial abroad: that no gateway led there is told once a dial; that somebody gave up is not', async () => {
+  const w = world();
+  const dc1 = w.dial('dc1');
+  await w.clock.advance(1_250);
+  w.fail(1, new UnreachableError('dc1', []));
+  w.fail(0, new UnreachableError('dc1', []));
+  await expect(dc1).rejects.toThrow(UnreachableError);
+  expect(w.unreached).toEqual(['dc1']);
+  const caller = new AbortController();
+  const dc2 = w.dial('dc2', caller.signal);
+  caller.abort();
+  await expect(dc2).rejects.toMatchObject({ code: 'aborted' });
+  expect(w.unreached).toEqual(['dc1']);
+});
+
 // ---- fixtures ----
 
 function world(o = { heedsSignal: true }) {
@@ -107,10 +122,13 @@ function world(o = { heedsSignal: true }) {
     listeners.push(listener);
     return { [Symbol.dispose]() {} };
   };
-  const dialer = dialAbroad({ dialer: inner, locator: { onRoutes }, clock });
+  const told: string[] = [];
+  const unreached = (datacenter: string): void => void told.push(datacenter);
+  const dialer = dialAbroad({ dialer: inner, locator: { onRoutes }, unreached, clock });
   return {
     clock,
     sockets,
+    unreached: told as readonly string[],
     dial: (datacenter: string, signal?: AbortSignal) =>
       dialer.dial({ datacenter, alpn: alpn.rpcMulti, ...(signal && { signal }) }),
     begun: () => walks.map(({ datacenter }) => datacenter),
@@ -119,7 +137,7 @@ function world(o = { heedsSignal: true }) {
       for (const listener of listeners) listener([datacenter]);
     },
     arrive: (at: number) => walks[at]?.resolve(sockets[at] as unknown as Duplex),
-    fail: (at: number, text: string) => walks[at]?.reject(new Error(text)),
+    fail: (at: number, error: Error) => walks[at]?.reject(error),
   };
 }
 

@@ -8,7 +8,7 @@
  * Lives here: when to walk. Must not live here: the walk (alpn-mux), the ways and their order (the locator).
  */
 import type { Duplex } from 'node:stream';
-import type { GatewayDialer } from '@fed/alpn-mux';
+import { type GatewayDialer, UnreachableError } from '@fed/alpn-mux';
 import type { Locator } from '@fed/gateway-locator';
 
 type Request = Parameters<GatewayDialer['dial']>[0];
@@ -25,6 +25,8 @@ export function dialAbroad(o: {
   readonly locator: Pick<Locator, 'onRoutes'>;
   /** Told of each connection that was made. */
   readonly arrived?: (datacenter: string, socket: Duplex) => void;
+  /** Told of each dial that no gateway led to its end. */
+  readonly unreached?: (datacenter: string) => void;
   readonly clock: { now(): number; at(when: number, wake: () => void): Disposable };
 }): GatewayDialer {
   const underWay = new Set<Dial>();
@@ -39,6 +41,9 @@ export function dialAbroad(o: {
         const socket = await dial.outcome;
         o.arrived?.(request.datacenter, socket);
         return socket;
+      } catch (error) {
+        if (error instanceof UnreachableError) o.unreached?.(request.datacenter);
+        throw error;
       } finally {
         underWay.delete(dial);
       }
@@ -49,7 +54,7 @@ export function dialAbroad(o: {
 class Dial {
   readonly datacenter: string;
   readonly outcome: Promise<Duplex>;
-  readonly #o: Omit<Parameters<typeof dialAbroad>[0], 'locator' | 'arrived'>;
+  readonly #o: Pick<Parameters<typeof dialAbroad>[0], 'dialer' | 'clock'>;
   readonly #request: Request;
   readonly #settle: { resolve(socket: Duplex): void; reject(error: unknown): void };
   readonly #walks = new Set<AbortController>();
@@ -59,7 +64,7 @@ class Dial {
   #startsOver = 0;
   #over = false;
 
-  constructor(o: Omit<Parameters<typeof dialAbroad>[0], 'locator' | 'arrived'>, request: Request) {
+  constructor(o: Pick<Parameters<typeof dialAbroad>[0], 'dialer' | 'clock'>, request: Request) {
     this.datacenter = request.datacenter;
     this.#o = o;
     this.#request = request;

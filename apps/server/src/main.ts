@@ -23,6 +23,7 @@ import type { Config } from './config/config.ts';
 import { Authority } from './connect-ca/authority.ts';
 import { dialAbroad } from './dial-abroad.ts';
 import { dialRpc } from './dial-rpc.ts';
+import { Doubts } from './doubts.ts';
 import { EventBook } from './events/event-book.ts';
 import { ForeignConnections } from './foreign-connections.ts';
 import { openGatewayPlane } from './gateway-plane.ts';
@@ -121,8 +122,15 @@ export async function runServer(
     closing: stop.signal,
     dialAlpn: machine.dialAlpn,
   });
-  const arrived = (to: string, socket: Duplex): void => observed.arrived(to, socket);
-  const abroadDialer = dialAbroad({ dialer: gatewayDialer, locator, arrived, clock });
+  const router = new Router(rng);
+  const doubts = new Doubts({ datacenter, primary, router });
+  const abroadDialer = dialAbroad({
+    dialer: gatewayDialer,
+    locator,
+    arrived: (to: string, socket: Duplex) => observed.arrived(to, socket),
+    unreached: (to) => doubts.unreached(to),
+    clock,
+  });
   await using _probing = openProbing({
     locator,
     tls,
@@ -134,7 +142,6 @@ export async function runServer(
   });
 
   // What we ask of others, and what we answer.
-  const router = new Router(rng);
   await using pool = openRpcPool({
     clock,
     dial: dialRpc({ config, tls, abroad: abroadDialer, dialServer: machine.dialServer }),
@@ -208,6 +215,7 @@ export async function runServer(
       locator.hear({ kind: 'tried', gateway, datacenter: to, ok: false, code: 'unanswered', tookMs: 0 });
       observed.doubted(gateway, to);
     },
+    silent: ({ datacenter: from }) => doubts.unanswered(from),
     log: room('wanfed'),
   });
   await using wanPool = await openWanPool({
@@ -306,6 +314,7 @@ export async function runServer(
     pool.forgive(to);
     duties.wake();
   });
+  using _doubts = doubts.listen((to) => reach.doubt(to));
   using _lost = wanPool.events((event) => meetAgain(event, { datacenter, router, reach }));
   await using news = openLocatorNews({ config, world, fsm, locator, wan: wanPool, observed, log });
   using _claims = watchNames({ datacenter, clock, wan: wanPool, lan: lanPool, observed });

@@ -139,3 +139,51 @@ test('reach: closing stops every try and leaves no timer', async () => {
   await clock.advance(10_000);
   expect(clock.armed).toBe(0);
 });
+
+test('reach: a doubt is answered at once, by tries until one works', async () => {
+  const { reach, clock, tries, met, open } = world();
+  reach.doubt('dc1');
+  await settled();
+  expect(tries).toEqual(['dc1@0']);
+  open();
+  await clock.advance(750);
+  expect(met).toEqual(['dc1 after 2']);
+});
+
+test('reach: however often it is doubted, a datacenter is met for that once in 5 s', async () => {
+  const { reach, clock, tries, open } = world();
+  open();
+  for (let i = 0; i < 39; i++) {
+    reach.doubt('dc1');
+    await clock.advance(500);
+  }
+  expect(tries).toEqual(['dc1@0', 'dc1@5000', 'dc1@10000', 'dc1@15000']);
+  expect(reach.pending()).toEqual(['dc1']); // the last doubt is not forgotten either
+});
+
+test('reach: news does not wait for the rest a doubt would get', async () => {
+  const { reach, clock, tries, open } = world();
+  open();
+  reach.doubt('dc1');
+  await settled();
+  reach.doubt('dc1');
+  reach.want('dc1');
+  await settled();
+  expect(tries).toEqual(['dc1@0', 'dc1@0']);
+  await clock.advance(60_000);
+  expect(tries).toHaveLength(2);
+  expect(clock.armed).toBe(0);
+});
+
+test('reach: doubts about one that is being tried change nothing', async () => {
+  const { reach, clock, tries } = world();
+  const alone = world();
+  reach.want('dc1');
+  alone.reach.want('dc1');
+  for (let i = 0; i < 100; i++) {
+    reach.doubt('dc1'); // its own dials fail, too
+    await clock.advance(100);
+    await alone.clock.advance(100);
+  }
+  expect(tries).toEqual(alone.tries);
+});

@@ -5,6 +5,7 @@
  * lost. So a new route, or the loss of the last member behind an old one, is answered by a push/pull with any server
  * of that datacenter, tried again soon until one works. Asking is cheap: while nothing listens it is one refused
  * connection a try. A try that goes silent has a budget, or it would keep us from the next one while the way is long mended.
+ * A doubt is weaker than news, and may come again and again: whoever was met lately is left alone for a moment.
  * Lives here: whom to try, and when again. Must not live here: gossip, dialling, who is reachable.
  */
 import { BudgetError, withinBudget } from './budget.ts';
@@ -28,6 +29,8 @@ export interface ReachConfig {
   readonly meetMs: number;
   /** A way may be slow and not silent: each try that took too long gives the next one twice its time, up to this. */
   readonly meetMsMax: number;
+  /** Between a meeting and the next that only a doubt asks for. */
+  readonly restMs: number;
 }
 
 /** 6 s: a dial along all gateways, which takes 5 s at most, and the exchange. 30 s: memberlist's own limit on a WAN. */
@@ -36,6 +39,7 @@ export const reachDefaults: ReachConfig = {
   delayMsMax: 750,
   meetMs: 6_000,
   meetMsMax: 30_000,
+  restMs: 5_000,
 };
 
 interface Wanted {
@@ -52,6 +56,7 @@ export class Reach implements Disposable {
   readonly #ports: ReachPorts;
   readonly #config: ReachConfig;
   readonly #wanted = new Map<string, Wanted>();
+  readonly #metAt = new Map<string, number>();
   readonly #stop = new AbortController();
 
   constructor(ports: ReachPorts, config: ReachConfig = reachDefaults) {
@@ -61,19 +66,21 @@ export class Reach implements Disposable {
 
   /** Try now, and until it works. */
   want(datacenter: string): void {
-    const budgetMs = this.#config.meetMs;
-    const wanted = this.#wanted.get(datacenter) ?? {
-      tries: 0,
-      budgetMs,
-      timer: undefined,
-      busy: false,
-      again: false,
-    };
-    this.#wanted.set(datacenter, wanted);
+    const wanted = this.#wanted.get(datacenter) ?? this.#begin(datacenter);
     wanted.tries = 0;
-    wanted.budgetMs = budgetMs;
+    wanted.budgetMs = this.#config.meetMs;
     if (wanted.busy) wanted.again = true;
     else this.#tryNow(datacenter, wanted);
+  }
+
+  /** The same, but not sooner than a rest after the last meeting. Nothing new while it is wanted already. */
+  doubt(datacenter: string): void {
+    if (this.#stop.signal.aborted || this.#wanted.has(datacenter)) return;
+    const wanted = this.#begin(datacenter);
+    const metAt = this.#metAt.get(datacenter) ?? Number.NEGATIVE_INFINITY;
+    const leftMs = metAt + this.#config.restMs - this.#ports.clock.now();
+    if (leftMs <= 0) this.#tryNow(datacenter, wanted);
+    else this.#after(leftMs, datacenter, wanted);
   }
 
   /** Datacenters still being tried. */
@@ -85,6 +92,13 @@ export class Reach implements Disposable {
     this.#stop.abort();
     for (const { timer } of this.#wanted.values()) timer?.[Symbol.dispose]();
     this.#wanted.clear();
+  }
+
+  #begin(datacenter: string): Wanted {
+    const { meetMs: budgetMs } = this.#config;
+    const wanted: Wanted = { tries: 0, budgetMs, timer: undefined, busy: false, again: false };
+    this.#wanted.set(datacenter, wanted);
+    return wanted;
   }
 
   #tryNow(datacenter: string, wanted: Wanted): void {
@@ -115,8 +129,10 @@ export class Reach implements Disposable {
     const { meetMs, meetMsMax } = this.#config;
     const wasSilent = failure?.error instanceof BudgetError;
     wanted.budgetMs = wasSilent && !wanted.again ? Math.min(2 * wanted.budgetMs, meetMsMax) : meetMs;
-    if (failure === undefined) this.#ports.met(datacenter, tries);
-    else this.#ports.failed(datacenter, tries, failure.error);
+    if (failure === undefined) {
+      this.#metAt.set(datacenter, this.#ports.clock.now());
+      this.#ports.met(datacenter, tries);
+    } else this.#ports.failed(datacenter, tries, failure.error);
     if (wanted.again) {
       wanted.again = false;
       this.#tryNow(datacenter, wanted);
@@ -128,9 +144,11 @@ export class Reach implements Disposable {
     const { firstDelayMs, delayMsMax } = this.#config;
     const ceilingMs = Math.min(delayMsMax, firstDelayMs * 2 ** Math.min(wanted.tries, 20));
     // Half fixed, half by chance: many servers that lost the same gateway do not come back in step.
-    const delayMs = ceilingMs / 2 + this.#ports.rng.below(Math.ceil(ceilingMs / 2) + 1);
-    wanted.timer = this.#ports.clock.at(this.#ports.clock.now() + delayMs, () =>
-      this.#tryNow(datacenter, wanted),
-    );
+    this.#after(ceilingMs / 2 + this.#ports.rng.below(Math.ceil(ceilingMs / 2) + 1), datacenter, wanted);
+  }
+
+  #after(delayMs: number, datacenter: string, wanted: Wanted): void {
+    const { clock } = this.#ports;
+    wanted.timer = clock.at(clock.now() + delayMs, () => this.#tryNow(datacenter, wanted));
   }
 }

@@ -128,6 +128,36 @@ test('a first meeting that goes silent is given up while the way is long mended'
   await end(fed);
 });
 
+/**
+ * The primary's gateways have moved; a secondary has heard of it over gossip alone, which it forgets when it is killed. So back
+ * again it knows dead addresses only, while the primary calls it alive, reaches it and gets no answers.
+ */
+test.each([
+  ['after dials to it failed', 3_000, 4_000],
+  ['before anybody dialled it', 100, 15_000],
+])(
+  'a secondary is back with dead addresses only, %s: the primary meets it again',
+  async (_when, awayMs, withinMs) => {
+    const fed = await formed(9, 2);
+    const [primary, secondary] = [fed.dc('dc1'), fed.dc('dc2')];
+    await fed.clock.run(15_000); // the gateways' first health checks
+    fed.net.block('dc2', 'dc1'); // so it cannot fetch the new record
+    await fed.clock.until(fed.replaceGateways(primary));
+    await fed.clock.run(10_000);
+    const statusAt = (dc: string, of: string): unknown =>
+      fed.dc(dc).server.running?.rooms.wan.member(of)?.status;
+    expect([statusAt('dc1', 'n1.dc2'), statusAt('dc2', 'n1.dc1')]).toEqual(['alive', 'alive']);
+    await fed.clock.until(secondary.server.kill());
+    fed.net.unblock('dc2', 'dc1');
+    await fed.clock.run(awayMs);
+    secondary.server.start();
+    await fed.clock.run(10);
+    expect(statusAt('dc1', 'n1.dc2')).toBe('alive');
+    expect(await fed.untilWhole(withinMs)).toBeTypeOf('number');
+    await end(fed);
+  },
+);
+
 /** I9: a name that is no `<node>.<datacenter>` is refused everywhere alike, and one that nobody bears is looked for alike. */
 test.each([
   ['', 'node_name_required'],

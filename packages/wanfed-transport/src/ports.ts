@@ -47,6 +47,9 @@ export type Dial = (request: DialRequest) => Promise<Duplex>;
 /** What goes through this gateway to this datacenter seems to be lost: nobody there answers through it. */
 export type Doubted = (pair: { readonly gateway: HostPort; readonly datacenter: string }) => void;
 
+/** A member of another datacenter did not answer a probe: gone, or it does not know the way to us. */
+export type Silent = (member: { readonly datacenter: string; readonly node: string }) => void;
+
 /** A connection that came in through a gateway, after TLS and ALPN. */
 export interface IncomingConnection {
   readonly stream: Duplex;

@@ -26,6 +26,7 @@ import type {
   IncomingConnection,
   Log,
   Rng,
+  Silent,
   Transport,
 } from './ports.ts';
 import { RouteTable } from './route.ts';
@@ -42,6 +43,7 @@ export interface WanfedOptions {
   readonly rng?: Rng;
   readonly log?: Log;
   readonly doubted?: Doubted;
+  readonly silent?: Silent;
   readonly config?: Partial<WanfedConfig>;
 }
 
@@ -73,6 +75,7 @@ class GatewayTransport implements WanfedTransport {
   readonly #traffic = new TrafficBook();
   readonly #pool: Pool;
   readonly #ingest: Ingest;
+  readonly #silent: Silent;
   readonly #leaving = new AbortController();
   #inbound: Inbound | undefined;
   #closed: Promise<void> | undefined;
@@ -87,6 +90,7 @@ class GatewayTransport implements WanfedTransport {
     this.#routes = new RouteTable(o.datacenter);
     const traffic = this.#traffic;
     const doubted = o.doubted ?? (() => {});
+    this.#silent = o.silent ?? (() => {});
     this.#pool = new Pool({ dial: o.dial, clock, rng: o.rng ?? systemRng, config, traffic, log, doubted });
     const deliver = (packet: Uint8Array, from: HostPort): void => this.#inbound?.packet(packet, from);
     this.#ingest = new Ingest({ clock, config, traffic, log, deliver });
@@ -160,7 +164,8 @@ class GatewayTransport implements WanfedTransport {
   }
 
   /**
-   * Packets to other datacenters travel over TCP already, so a second ping over TCP would prove nothing more.
+   * Packets to other datacenters travel over TCP already, so a second ping over TCP would prove our half of the way only: it
+   * would be answered over the same stream, also by who cannot reach us. `silent` tells of that instead.
    */
   readonly disableTcpPings = (to: Address): boolean =>
     this.#routes.find(to.name).kind !== 'home' || (this.#home.disableTcpPings?.(to) ?? false);
@@ -183,7 +188,10 @@ class GatewayTransport implements WanfedTransport {
 
   /** memberlist's word on a probe that stayed unanswered. */
   unanswered(to: Address): void {
-    if (this.#routes.find(to.name).kind === 'abroad') this.#pool.unanswered(to.name);
+    const route = this.#routes.find(to.name);
+    if (route.kind !== 'abroad') return;
+    this.#pool.unanswered(to.name);
+    this.#silent({ datacenter: route.datacenter, node: route.node });
   }
 
   answered(name: string): void {

@@ -389,6 +389,15 @@ describe('probes that stay unanswered', () => {
     await settled();
     expect([w.doubted, a.ended()]).toEqual([[], false]);
   });
+
+  test('unanswered: who is silent is told, by name, connected or not; members at home and nowhere are not', async () => {
+    await using w = await world();
+    send(w, 'a.dc2');
+    w.attempts[0]!.accept('10.1.0.100');
+    await settled();
+    for (const name of ['a.dc2', 'b.dc3', 'home.dc1', '', 'a.b.dc2']) w.transport.unanswered?.(at(name));
+    expect(w.silent).toEqual(['a of dc2', 'b of dc3']);
+  });
 });
 
 describe('packets from abroad', () => {
@@ -596,6 +605,7 @@ interface World extends AsyncDisposable {
   readonly causes: unknown[];
   readonly logged: readonly LogEvent[];
   readonly doubted: readonly string[];
+  readonly silent: readonly string[];
   /** Sends these texts to srv3.dc2. */
   send(...texts: string[]): void;
   /** An incoming packet connection; returns the far end. */
@@ -610,6 +620,7 @@ async function world(
   const { dial, attempts } = dialPort();
   const logged: LogEvent[] = [];
   const doubted: string[] = [];
+  const silent: string[] = [];
   const transport = await openWanfedTransport({
     datacenter: 'dc1',
     home,
@@ -618,6 +629,7 @@ async function world(
     rng: { below: () => 0 },
     log: (event) => logged.push(event),
     doubted: (pair) => doubted.push(`${pair.gateway.host}:${pair.gateway.port} ${pair.datacenter}`),
+    silent: ({ datacenter, node }) => silent.push(`${node} of ${datacenter}`),
     ...(o.config ? { config: o.config } : {}),
   });
   const received: string[] = [];
@@ -639,6 +651,7 @@ async function world(
     causes,
     logged,
     doubted,
+    silent,
     send(...texts) {
       for (const text of texts) {
         transport.sendPacket(at('srv3.dc2'), Buffer.from(text), (error) => {
