@@ -3,7 +3,7 @@
  *
  * Lives here: starting, killing, starting again, asking over etcd's HTTP gateway. Must not live here: our engine.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
@@ -87,6 +87,12 @@ export class EtcdCluster implements AsyncDisposable {
 
   async kill(member: Member): Promise<void> {
     await member.child?.kill();
+  }
+
+  /** Killed, and everything it had is gone. */
+  async wipe(member: Member): Promise<void> {
+    await this.kill(member);
+    rmSync(join(this.#folder.path, member.name), { recursive: true });
   }
 
   /** Whoever leads the cluster now, as a member itself says. */

@@ -11,9 +11,11 @@ import { type Config, ConfigError } from './config/config.ts';
 import type { EtcdEngineConfig } from './config/servers.ts';
 import { type Log, logEvents } from './log.ts';
 
-export function logEngine(config: Config, log: Log): OpenEngine {
+/** @param halted hears why nothing is applied any more; only a restart mends it. */
+export function logEngine(config: Config, log: Log, halted: (error: Error) => void): OpenEngine {
   const { engine, dataDir, nodeName, advertiseHost, serverPort } = config;
-  if (engine.type === 'embedded') return embeddedLog({ dir: join(dataDir, 'log'), log: logEvents(log) });
+  if (engine.type === 'embedded')
+    return embeddedLog({ dir: join(dataDir, 'log'), log: logEvents(log, halted) });
   const { endpoints, prefix, leaseMs, compactHistory, user, password } = engine;
   return etcdLog({
     endpoints,
@@ -24,7 +26,7 @@ export function logEngine(config: Config, log: Log): OpenEngine {
     address: `${advertiseHost}:${serverPort}`,
     ...(user === undefined || password === undefined ? {} : { username: user, password }),
     ...tlsOf(engine),
-    log: etcdEvents(log),
+    log: etcdEvents(log, halted),
   });
 }
 
@@ -78,7 +80,7 @@ function remedyOf({ code }: EtcdLogError): string {
   }
 }
 
-function etcdEvents(log: Log): (event: EtcdLogEvent) => void {
+function etcdEvents(log: Log, halted: (error: Error) => void): (event: EtcdLogEvent) => void {
   const room = 'log';
   const causeOf = (error: unknown): string => (error as Error).message;
   /** It is looked for again every second; losing and finding it are worth a line. */
@@ -115,7 +117,7 @@ function etcdEvents(log: Log): (event: EtcdLogEvent) => void {
           'no snapshot could be written; the log keeps growing',
         );
       case 'halted':
-        return log.fatal({ room, err: event.error }, 'nothing more can be applied until a restart');
+        return halted(event.error);
     }
   };
 }

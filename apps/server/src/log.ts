@@ -65,7 +65,7 @@ export function roomLog(log: Log, room: string, now: () => number): (event: Room
 }
 
 /** What the log on disk has to tell, in words. */
-export function logEvents(log: Log): (event: LogEvent) => void {
+export function logEvents(log: Log, halted: (error: Error) => void): (event: LogEvent) => void {
   const room = 'log';
   return (event) => {
     switch (event.kind) {
@@ -87,6 +87,8 @@ export function logEvents(log: Log): (event: LogEvent) => void {
           { room, cause: event.error.message },
           'no snapshot could be written; the log keeps growing',
         );
+      case 'halted':
+        return halted(event.error);
     }
   };
 }

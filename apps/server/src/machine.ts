@@ -23,7 +23,7 @@ import { logEngine } from './log-engine.ts';
 export interface Machine {
   /** Certificate and key, checked before they are used. Throws ConfigError. */
   readonly readIdentity: typeof readIdentity;
-  readonly openLog: (config: Config, log: Log) => OpenEngine;
+  readonly openLog: (config: Config, log: Log, halted: (error: Error) => void) => OpenEngine;
   /** The pool's settings with the places where it remembers its members and keys, or without them. */
   readonly remembering: (config: Partial<SerfConfig>) => Partial<SerfConfig>;
   /** Datagrams and streams within the datacenter. */

@@ -95,11 +95,12 @@ export async function runServer(
   const serverAddress = `${config.advertiseHost}:${config.serverPort}`;
   const observed = new Observed({ datacenter, primary, world, log });
   const self = ownNode(config, readNodeId(config, randomBytes));
+  const fail = (failed: Error): void => stop.request({ leave: false, why: failed.message, failed });
 
   // ---- Above and here, nothing is open. Below, each line opens something; leaving closes it, last first. ----
 
   // What we know: the log on disk, and the state it adds up to.
-  const engine = machine.openLog(config, log);
+  const engine = machine.openLog(config, log, fail);
   await using fsm = await usingLog(() => openFsm({ engine, clock, rng }));
 
   // Which way out: the locator hears news and asks nobody. How to get there: the dialer, which tells it what it learned.
@@ -383,7 +384,7 @@ export async function runServer(
     world,
     lan: lanPool,
     log,
-    exhausted: (error) => stop.request({ leave: false, why: error.message, failed: error }),
+    exhausted: fail,
   });
 
   tellUp(log, machine, { config, http: http.urls, grpc: gateways.ports, server: door.front.address });

@@ -34,19 +34,22 @@ export async function serverCommand(flags: Readonly<Record<string, unknown>>): P
   for (const text of warnings) log.warn({ room: 'config' }, text);
 
   const stop = new AbortController();
-  const end = (reason: StopReason): void => {
+  const request = (reason: StopReason): void => {
+    if (!stop.signal.aborted) stop.abort(reason);
+  };
+  const signalled = (reason: StopReason): void => {
     if (stop.signal.aborted) {
       log.warn({ room: 'server' }, 'asked to stop again: stopping at once');
       process.exit(1);
     }
     stop.abort(reason);
   };
-  process.on('SIGINT', () => end({ leave: false, why: 'SIGINT' }));
-  process.on('SIGTERM', () => end({ leave: config.leaveOnTerminate, why: 'SIGTERM' }));
+  process.on('SIGINT', () => signalled({ leave: false, why: 'SIGINT' }));
+  process.on('SIGTERM', () => signalled({ leave: config.leaveOnTerminate, why: 'SIGTERM' }));
 
   const { runServer } = await import('../main.ts');
   try {
-    await runServer(config, systemWorld(), { signal: stop.signal, request: end }, log);
+    await runServer(config, systemWorld(), { signal: stop.signal, request }, log);
     return 0;
   } catch (error) {
     if (error instanceof ConfigError) return complain(error);

@@ -5,6 +5,7 @@
  */
 import type { EngineHooks } from '../engine.ts';
 import type { Clock } from '../ports.ts';
+import type { EtcdLogError } from './errors.ts';
 import type { Etcd } from './ports.ts';
 
 export interface EtcdTls {
@@ -77,4 +78,5 @@ export type EtcdLogEvent =
   | { readonly kind: 'call_failed'; readonly call: string; readonly error: unknown }
   | { readonly kind: 'compacted'; readonly index: number; readonly bytes: number }
   | { readonly kind: 'compaction_failed'; readonly error: unknown }
-  | { readonly kind: 'halted'; readonly error: unknown };
+  /** Nothing is applied any more: the state machine threw, or etcd has another log than the one applied here. */
+  | { readonly kind: 'halted'; readonly error: EtcdLogError };

@@ -144,6 +144,10 @@ describe('append', () => {
     await assert.rejects(a.append('4'), code('log_halted'));
     await assert.rejects(a.log.barrier(), code('log_halted'));
     assert.equal(a.log.stats().refusing, 'log_halted');
+    assert.deepEqual(
+      a.events.filter(({ kind }) => kind === 'halted').map((event) => 'error' in event && event.error.code),
+      ['log_halted'],
+    );
     await a.log[Symbol.asyncDispose]();
   });
 });

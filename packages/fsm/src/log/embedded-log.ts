@@ -248,6 +248,7 @@ export class EmbeddedLog implements LogEngine {
           `the state machine over ${this.#o.dir} failed at command ${index}, a bug; nothing after it is applied until a restart`,
           { cause },
         );
+        this.#o.log?.({ kind: 'halted', error: this.#halted });
         return fail(batch.slice(i), this.#halted);
       }
       job.done({ index, result });

@@ -24,7 +24,9 @@ export type LogEvent =
   | { readonly kind: 'write_refused'; readonly error: LogError }
   | { readonly kind: 'write_recovered' }
   | { readonly kind: 'compacted'; readonly index: number; readonly bytes: number }
-  | { readonly kind: 'compaction_failed'; readonly error: LogError };
+  | { readonly kind: 'compaction_failed'; readonly error: LogError }
+  /** The state machine threw: nothing is applied any more, and every write is refused, until a restart. */
+  | { readonly kind: 'halted'; readonly error: LogError };
 
 export interface EmbeddedLogOptions extends EngineHooks {
   readonly dir: string;

@@ -257,6 +257,34 @@ test('link: without etcd for five seconds, nobody is said to lead', () => {
   assert.ok(core.deadline() > 5_000);
 });
 
+test('link: what was applied before a reading began must be in it, also for who led and wrote it', () => {
+  const core = leading();
+  const { entry } = find(core.step({ kind: 'append', job: job(1) }, 1), 'commit');
+  core.step({ kind: 'committed', id: entry.id, revision: 6 }, 2);
+  core.step({ kind: 'watchLost', watch: 1, failure: silent }, 3);
+  const { run, after } = find(core.step({ kind: 'deadline' }, core.deadline()), 'sync');
+  assert.equal(after, 1);
+  const effects = core.step(
+    { kind: 'synced', run, revision: 2, leader: undefined, head: noHead, snapshotIndex: 0 },
+    900,
+  );
+  assert.match(find(effects, 'halt').detail, /ends at 0, but 1 was applied here/);
+});
+
+test('link: what we wrote while a reading was on its way need not be in it', () => {
+  const core = leading();
+  core.step({ kind: 'watchLost', watch: 1, failure: silent }, 1);
+  const { run } = find(core.step({ kind: 'deadline' }, core.deadline()), 'sync');
+  const { entry } = find(core.step({ kind: 'append', job: job(1) }, 500), 'commit');
+  core.step({ kind: 'committed', id: entry.id, revision: 6 }, 501);
+  const leader = { term: 5, address: 'a:8300', lease: 7 };
+  const effects = core.step(
+    { kind: 'synced', run, revision: 5, leader, head: noHead, snapshotIndex: 0 },
+    502,
+  );
+  assert.deepEqual(kinds(effects), ['watch', 'resynced']);
+});
+
 test('halted: what the state machine cannot apply, nobody is asked to try again', () => {
   const core = leading();
   core.step({ kind: 'append', job: job(1) }, 1);

@@ -231,11 +231,13 @@ export class Core {
   }
 
   #synced(event: Extract<Event, { kind: 'synced' }>, now: number): readonly Effect[] {
-    // Our own commits may be newer than what a sync of ours has read.
-    const ahead = event.head.index < this.#applied && this.#headRevision > event.revision;
-    if (event.head.index !== this.#applied && !ahead)
+    // Our own commits may be newer than what a sync of ours has read, if they came after it had begun.
+    const { index } = event.head;
+    const ahead =
+      index >= this.#link.readAfter && index < this.#applied && this.#headRevision > event.revision;
+    if (index !== this.#applied && !ahead)
       return this.#halt(
-        `the log in etcd ends at ${event.head.index}, but ${this.#applied} was applied here; was etcd replaced or restored? Restart this server to take its state`,
+        `the log in etcd ends at ${index}, but ${this.#applied} was applied here; was etcd replaced or restored? Restart this server to take its state`,
         now,
       );
     const effects = [

@@ -23,6 +23,8 @@ export class Link {
   readonly #backoff = new Backoff();
   /** When etcd was last heard of. */
   heardAt = 0;
+  /** What was applied when the latest reading began: etcd orders reads after writes, so it is in what is read. */
+  readAfter = 0;
 
   get watching(): boolean {
     return this.#state.kind === 'watching';
@@ -41,6 +43,7 @@ export class Link {
     const { patienceMs: timeoutMs } = this.#backoff;
     const effects = this.#unwatch();
     this.#state = { kind: 'syncing' };
+    this.readAfter = applied;
     return [...effects, { kind: 'sync', run: ++this.#run, after: applied, timeoutMs }];
   }
 
