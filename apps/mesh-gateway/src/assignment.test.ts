@@ -18,7 +18,7 @@ async function assigned(flags: string, self: Self | AgentError, ca?: string) {
   const argv = `--http-addr 10.0.0.1:8500 ${flags}`.trim().split(' ');
   const config = readConfig(parseCommandLine(argv, { exitOverride: true }), {});
   const stop = new AbortController().signal;
-  return await askAgent({ config, ca, agent, log: pino({ level: 'silent' }), stop });
+  return await askAgent({ config, ca: { pem: ca }, agent, log: pino({ level: 'silent' }), stop });
 }
 
 const both = { xdsPort: 8_502, xdsTlsPort: 8_503 };

@@ -7,6 +7,7 @@
  * Source: Consul command/connect/envoy (xdsAddress).
  */
 import type { Agent, AgentError } from './agent.ts';
+import type { Authorities } from './authorities.ts';
 import type { GatewayConfig, GrpcAddress } from './config.ts';
 import type { Assignment } from './data-plane.ts';
 import type { Log } from './log.ts';
@@ -15,10 +16,10 @@ const portDefault = { plain: 8_502, tls: 8_503 };
 /** Agents that name their xDS port, ours and Consul from 1.13 on, allow a ping every 15 s. */
 const keepaliveMs = 30_000;
 
-/** `ca`: PEM of the authorities that were named. */
+/** `ca`: the authorities that were named; what they are is asked when a stream is opened. */
 export async function askAgent(o: {
   readonly config: GatewayConfig;
-  readonly ca: string | undefined;
+  readonly ca: Pick<Authorities, 'pem'>;
   readonly agent: Agent;
   readonly log: Log;
   readonly stop: AbortSignal;
@@ -26,13 +27,13 @@ export async function askAgent(o: {
   const { config: c, ca, agent, log, stop } = o;
   if (c.dataPlane === 'embedded' && c.grpc !== undefined) return assignment(c, ca, c.grpc);
   const { hostname } = new URL(c.httpUrl); // IPv6 in brackets, as gRPC wants it
-  const usual = xdsAt(hostname, {}, ca !== undefined);
+  const usual = xdsAt(hostname, {}, ca.pem !== undefined);
   try {
     const [self, instance] = await Promise.all([
       agent.self(stop),
       c.dataPlane === 'envoy' ? agent.instance(c.id, stop) : undefined,
     ]);
-    const told = xdsAt(hostname, self, ca !== undefined);
+    const told = xdsAt(hostname, self, ca.pem !== undefined);
     const named = self.xdsPort !== undefined || self.xdsTlsPort !== undefined;
     if (c.grpc === undefined && !named)
       log.warn(
@@ -63,11 +64,22 @@ function xdsAt(
   return { target: `${hostname}:${port}`, tls };
 }
 
-function assignment(c: GatewayConfig, ca: string | undefined, { target, tls }: GrpcAddress): Assignment {
+function assignment(
+  c: GatewayConfig,
+  ca: Pick<Authorities, 'pem'>,
+  { target, tls }: GrpcAddress,
+): Assignment {
   if (!tls) return { target };
   const { tlsServerName: serverName } = c;
+  const name = serverName !== undefined && { serverName };
+  if (ca.pem === undefined) return { target, tls: { ...name } };
   return {
     target,
-    tls: { ...(ca !== undefined && { ca }), ...(serverName !== undefined && { serverName }) },
+    tls: {
+      get ca() {
+        return ca.pem as string;
+      },
+      ...name,
+    },
   };
 }

@@ -1,7 +1,7 @@
 /**
  * authorities.ts: whose certificates the xDS server may show: a file, or all files of a folder.
  *
- * Lives here: reading and checking them. Must not live here: connections.
+ * Lives here: reading and checking them, at the start and again when told. Must not live here: connections.
  */
 import { X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -15,6 +15,27 @@ export function readAuthorities(c: Pick<GatewayConfig, 'grpcCaFile' | 'grpcCaPat
     ...(c.grpcCaPath === undefined ? [] : filesOf(c.grpcCaPath).map((path) => read('grpc-ca-path', path))),
   ];
   return texts.length === 0 ? undefined : texts.join('\n');
+}
+
+/** What is read is what the next stream is opened with. */
+export class Authorities {
+  readonly #files: Parameters<typeof readAuthorities>[0];
+  #pem: string | undefined;
+
+  /** Throws a UsageError. */
+  constructor(files: Parameters<typeof readAuthorities>[0]) {
+    this.#files = files;
+    this.#pem = readAuthorities(files);
+  }
+
+  get pem(): string | undefined {
+    return this.#pem;
+  }
+
+  /** Throws a UsageError, and then those that were known stay. */
+  readAgain(): void {
+    this.#pem = readAuthorities(this.#files);
+  }
 }
 
 function filesOf(folder: string): readonly string[] {

@@ -35,7 +35,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     stop.abort();
   });
 }
-// Envoy reopens its log files on SIGUSR1 and ignores SIGHUP; the relay writes no files.
+// Envoy reopens its log files on SIGUSR1 and ignores SIGHUP; the relay writes no files. What else SIGHUP does: main.ts.
 for (const signal of ['SIGUSR1', 'SIGHUP'] as const) process.on(signal, () => world.programs.forward(signal));
 
 try {

@@ -8,7 +8,7 @@
 import { renderHostPort } from '@fed/alpn-mux';
 import { Agent, type AgentError } from './agent.ts';
 import { askAgent } from './assignment.ts';
-import { readAuthorities } from './authorities.ts';
+import { Authorities } from './authorities.ts';
 import type { GatewayConfig } from './config.ts';
 import type { Announce, DataPlane } from './data-plane.ts';
 import { type KeepRegistered, keepRegistered } from './keep-registered.ts';
@@ -23,7 +23,7 @@ export async function main(given: GatewayConfig, world: World, log: Log, stop: A
   const config = await settlePorts(given, world.freePort);
   const { id, token } = config;
   const body = registrationBody(config, world.hostAddresses());
-  const ca = readAuthorities(config);
+  const ca = new Authorities(config);
   const agent = new Agent({ url: config.httpUrl, exchange, clock, ...(token !== undefined && { token }) });
   let kept: KeepRegistered | undefined;
   const announce: Announce = (binds, admin) =>
@@ -50,6 +50,7 @@ export async function main(given: GatewayConfig, world: World, log: Log, stop: A
       })
     : undefined;
   kept = registration;
+  using _hangup = world.onHangup(() => reload(config, ca, log));
   if (registration) await Promise.race([registration.registered, aborted(stop)]);
   if (stop.aborted) return 0;
 
@@ -73,6 +74,29 @@ export async function main(given: GatewayConfig, world: World, log: Log, stop: A
     );
   }
   return crashed ?? (await plane.drain(config.drainMs));
+}
+
+/** Flags stand for as long as the process; what they name in files may have changed. A signal has nobody to answer to but the log. */
+function reload({ dataPlane, grpcCaFile, grpcCaPath }: GatewayConfig, ca: Authorities, log: Log): void {
+  const flags =
+    'flags and environment are read at the start only; to change one, start another gateway beside this one, then stop this one';
+  if (dataPlane === 'envoy') {
+    log.info(`nothing is reloaded: Envoy has its authorities from the start, and ${flags}`);
+    return;
+  }
+  if (grpcCaFile === undefined && grpcCaPath === undefined) {
+    log.info(`nothing to reload: no authority is named, routes come over xDS, and ${flags}`);
+    return;
+  }
+  try {
+    ca.readAgain();
+    log.info(
+      { grpcCaFile, grpcCaPath },
+      `authorities of the xDS server read again, for streams from now on; ${flags}`,
+    );
+  } catch (e) {
+    log.error({ grpcCaFile, grpcCaPath }, `reload refused, the authorities stay: ${(e as Error).message}`);
+  }
 }
 
 /** Whoever stops us cannot be refused, but told: with the last gateway a datacenter leaves the federation. */
@@ -100,7 +124,7 @@ export async function printBootstrap(
   const { clock, exchange } = world;
   const config = await settlePorts(given, world.freePort);
   const { token } = config;
-  const ca = readAuthorities(config);
+  const ca = new Authorities(config);
   const agent = new Agent({ url: config.httpUrl, exchange, clock, ...(token !== undefined && { token }) });
   if (config.register) await agent.register(registrationBody(config, world.hostAddresses()), stop);
   const { bootstrapText } = await import('./envoy/bootstrap.ts');

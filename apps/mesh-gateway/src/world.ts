@@ -31,6 +31,8 @@ export interface World {
   readonly programs: Programs;
   /** A process that relays, told by the link what. */
   readonly startWorker: (index: number, logLevel: string) => WorkerLink;
+  /** SIGHUP, until disposed. */
+  readonly onHangup: (heard: () => void) => Disposable;
   /** One line on stdout. */
   readonly print: (line: string) => void;
 }
@@ -82,6 +84,10 @@ export function systemWorld(): World {
     exchange,
     programs: systemPrograms,
     startWorker,
+    onHangup: (heard) => {
+      process.on('SIGHUP', heard);
+      return { [Symbol.dispose]: () => void process.off('SIGHUP', heard) };
+    },
     print: (line) => void process.stdout.write(`${line}\n`),
   };
 }

@@ -8,27 +8,31 @@ import {
   type GatewayDialer,
   serverSni,
   type TlsIdentity,
+  type TlsPolicy,
   typeBytes,
 } from '@fed/alpn-mux';
 import type { RpcTarget } from '@fed/rpc';
 import type { Config } from './config/config.ts';
 
 export function dialRpc(o: {
-  readonly config: Config;
+  readonly config: Pick<Config, 'datacenter' | 'domain'>;
+  /** As it is at the moment. */
+  readonly policy: () => TlsPolicy;
   readonly tls: TlsIdentity;
   readonly abroad: GatewayDialer;
   readonly dialServer: typeof dialServer;
 }): (target: RpcTarget, signal: AbortSignal) => Promise<Duplex> {
-  const { datacenter, domain, tls: policy } = o.config;
+  const { datacenter, domain } = o.config;
   return (target, signal) => {
     if (target.datacenter !== datacenter)
       return o.abroad.dial({ datacenter: target.datacenter, node: target.node, alpn: alpn.rpcMulti, signal });
+    const { verifyOutgoing, verifyServerHostname } = o.policy();
     return o.dialServer({
       to: target.address,
       typeByte: typeBytes.rpcMulti,
       signal,
-      ...(policy.verifyOutgoing ? { tls: o.tls } : {}),
-      ...(policy.verifyServerHostname ? { verifyName: serverSni({ datacenter, domain }) } : {}),
+      ...(verifyOutgoing ? { tls: o.tls } : {}),
+      ...(verifyServerHostname ? { verifyName: serverSni({ datacenter, domain }) } : {}),
     });
   };
 }

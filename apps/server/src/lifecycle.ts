@@ -1,10 +1,10 @@
 /**
- * lifecycle.ts: how a server says that it is up, is told to stop, says goodbye, and takes new certificates.
+ * lifecycle.ts: how a server says that it is up, is told to stop, says goodbye, and is told to reload.
  */
 import type { LogEngine } from '@fed/fsm';
 import type { Serf } from '@fed/serf';
 import type { StopReason } from './commands/server-command.ts';
-import type { Config } from './config/config.ts';
+import { type Config, ConfigError } from './config/config.ts';
 import type { Log } from './log.ts';
 import type { Machine } from './machine.ts';
 
@@ -71,17 +71,14 @@ export async function leaveIfAsked(
   }
 }
 
-/** A signal has nobody to answer to: what is wrong with the new files goes to the log, and the old ones stay. */
-export function onHangup(reload: () => void, log: Log): Disposable {
+/** A signal has nobody to answer to: what is wrong with the new files goes to the log, and all stays as it was. */
+export function onHangup(reload: () => unknown, log: Log): Disposable {
   const listener = (): void => {
     try {
       reload();
-      log.info({ room: 'server' }, 'certificates read again');
     } catch (error) {
-      log.error(
-        { room: 'server', cause: (error as Error).message },
-        'reload refused; the old certificates stay in use',
-      );
+      const problems = error instanceof ConfigError ? error.problems : [(error as Error).message];
+      log.error({ room: 'config', problems }, `reload refused, nothing is changed: ${problems.join('; ')}`);
     }
   };
   process.on('SIGHUP', listener);

@@ -23,8 +23,8 @@ export interface LocatorNewsOptions {
 }
 
 export interface LocatorNews extends AsyncDisposable {
-  /** What primary_gateways stand for is asked again now. */
-  resolveAgain(): void;
+  /** These are the primary's gateways as configured; what they stand for is asked again now. */
+  lookFor(primaryGateways: readonly string[]): void;
 }
 
 export function openLocatorNews(o: LocatorNewsOptions): LocatorNews {
@@ -68,7 +68,7 @@ export function openLocatorNews(o: LocatorNewsOptions): LocatorNews {
     }),
   );
   return {
-    resolveAgain: () => discovery.refresh(),
+    lookFor: (entries) => discovery.replace(entries),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
 }

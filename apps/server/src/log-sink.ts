@@ -10,7 +10,7 @@ export const logLevels = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
 interface Watcher {
-  readonly from: number;
+  from: number;
   readonly put: (line: string) => void;
 }
 
@@ -37,6 +37,10 @@ class LogSink {
     this.#watchers.add(watcher);
   }
 
+  set own(from: number) {
+    this.#own.from = from;
+  }
+
   delete(watcher: Watcher): void {
     this.#watchers.delete(watcher);
   }
@@ -61,6 +65,14 @@ export function sunkLogger(level: LogLevel, put: (line: string) => void = toStde
 function toStderr(): (line: string) => void {
   const stderr = pino.destination({ dest: 2, sync: true });
   return (line) => void stderr.write(line);
+}
+
+/** From now on, lines from this level on go where all lines go. */
+export function setLogLevel(log: Logger, level: LogLevel): void {
+  const sink = sinks.get(log);
+  if (sink === undefined) return;
+  sink.own = numberOf(level);
+  log.level = pino.levels.labels[sink.from] ?? level;
 }
 
 /** Hands over every line from `level` on, as JSON, until disposed. */

@@ -13,7 +13,7 @@ import { openUdpTcpTransport, type Transport } from '@fed/memberlist';
 import type { SerfConfig } from '@fed/serf';
 import { openXdsServer } from '@fed/xds';
 import { probeNetwork } from './agent/probe.ts';
-import type { Config } from './config/config.ts';
+import type { Config, resolveConfig } from './config/config.ts';
 import { openListeners } from './http/listeners.ts';
 import { readIdentity } from './identity.ts';
 import { onHangup } from './lifecycle.ts';
@@ -21,6 +21,8 @@ import type { Log } from './log.ts';
 import { logEngine } from './log-engine.ts';
 
 export interface Machine {
+  /** What the configuration says now, where one runs on `running`. Throws ConfigError. */
+  readonly readConfig: (running: Config) => ReturnType<typeof resolveConfig>;
   /** Certificate and key, checked before they are used. Throws ConfigError. */
   readonly readIdentity: typeof readIdentity;
   readonly openLog: (config: Config, log: Log, halted: (error: Error) => void) => OpenEngine;
@@ -42,6 +44,7 @@ export interface Machine {
 }
 
 export const systemMachine: Machine = {
+  readConfig: (running) => ({ config: running, warnings: [] }), // until somebody says where it stands
   readIdentity,
   openLog: logEngine,
   remembering: (config) => config,

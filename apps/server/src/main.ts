@@ -6,7 +6,7 @@
  * Must not live here: decisions. An `if` in this file is a function missing from a package.
  */
 import type { Duplex } from 'node:stream';
-import { createGatewayDialer, type DialLesson, TlsIdentity } from '@fed/alpn-mux';
+import { createGatewayDialer, type DialLesson } from '@fed/alpn-mux';
 import { type Fsm, openFsm } from '@fed/fsm';
 import { createLocator } from '@fed/gateway-locator';
 import { openRpcPool } from '@fed/rpc';
@@ -39,7 +39,7 @@ import { leaveIfAsked, stopped, tellUp } from './lifecycle.ts';
 import { openLocatorNews } from './locator-news.ts';
 import { failedRequests, type Log, roomLog, tellHealth } from './log.ts';
 import { usingLog } from './log-engine.ts';
-import { watchLog } from './log-sink.ts';
+import { setLogLevel, watchLog } from './log-sink.ts';
 import { openLanPool, openWanPool, openWanSockets } from './pools.ts';
 import { openProbing } from './probing.ts';
 import { Reach } from './reach.ts';
@@ -50,8 +50,9 @@ import { type Ask, createAsk } from './rpc/ask.ts';
 import { createAtHome } from './rpc/at-home.ts';
 import { Callers } from './rpc/callers.ts';
 import { serverEndpoints } from './rpc/endpoints.ts';
-import { openServerDoor } from './server-door.ts';
+import { doorSettings, openServerDoor } from './server-door.ts';
 import { ownNode } from './server-rows.ts';
+import { Standing } from './standing.ts';
 import { watchNames } from './status/name-claims.ts';
 import { Observed } from './status/observed.ts';
 import { timing } from './status/timing.ts';
@@ -91,7 +92,8 @@ export async function runServer(
   const { clock, rng, randomBytes, wallMs, machine } = world;
   const { datacenter, primary, domain } = config;
   const room = (name: string) => roomLog(log, name, () => clock.now());
-  const identity = machine.readIdentity(config, wallMs());
+  const standing = new Standing(config, { machine, wallMs, log });
+  const { tls } = standing;
   const serverAddress = `${config.advertiseHost}:${config.serverPort}`;
   const observed = new Observed({ datacenter, primary, world, log });
   const self = ownNode(config, readNodeId(config, randomBytes));
@@ -105,11 +107,6 @@ export async function runServer(
 
   // Which way out: the locator hears news and asks nobody. How to get there: the dialer, which tells it what it learned.
   const locator = createLocator({ datacenter, primary, clock, rng });
-  const tls = new TlsIdentity(identity.material);
-  const reload = (): void => {
-    tls.replace(machine.readIdentity(config, wallMs()).material);
-    news.resolveAgain();
-  };
   const learned = (lesson: DialLesson): void => {
     locator.hear({ kind: 'tried', ...lesson });
     observed.dialled(lesson);
@@ -145,7 +142,13 @@ export async function runServer(
   // What we ask of others, and what we answer.
   await using pool = openRpcPool({
     clock,
-    dial: dialRpc({ config, tls, abroad: abroadDialer, dialServer: machine.dialServer }),
+    dial: dialRpc({
+      config,
+      policy: () => standing.config.tls,
+      tls,
+      abroad: abroadDialer,
+      dialServer: machine.dialServer,
+    }),
     ...abroadPool,
   });
   const servers = new LanServers(wallMs);
@@ -153,13 +156,14 @@ export async function runServer(
   const callers = new Callers({
     datacenter,
     domain,
-    verify: config.verifyServerDatacenter,
+    verify: () => standing.config.verifyServerDatacenter,
     refused: (of, by, what) => observed.refusedWrite(of, by, what),
   });
   const authorityOn = (hand: Pick<Fsm, 'apply' | 'store'>) =>
     new Authority({ datacenter, primary, fsm: hand, maker: { randomBytes, now: wallMs } });
   const own = processToken(randomBytes);
-  const access = new Access({ ...config.acl, tokens: [...config.acl.tokens, own] });
+  const withOwn = ({ acl }: Config) => ({ ...acl, tokens: [...acl.tokens, own] });
+  const access = new Access(withOwn(config));
   const answers = serverEndpoints({
     config,
     serverAddress,
@@ -202,7 +206,10 @@ export async function runServer(
     }),
   });
   const registry = answering(endpoints, ask);
-  const askPrimary = askingAs(primary === datacenter ? own.secret : config.acl.ownSecret, ask);
+  const askPrimary = askingAs(
+    () => (primary === datacenter ? own.secret : standing.config.acl.ownSecret),
+    ask,
+  );
 
   // The pools: our own datacenter directly, the others through gateways.
   const home = await openWanSockets(config, machine);
@@ -265,7 +272,7 @@ export async function runServer(
     node: config.nodeName,
     fsm,
     ask,
-    secret: config.acl.agentSecret,
+    secret: () => standing.config.acl.agentSecret,
     arriveMsMax: config.holdTimeoutMs,
   });
   await using _neighbours = openNeighbours({
@@ -343,6 +350,7 @@ export async function runServer(
   using _heard = lanPool.events((event) => events.heard(event));
   const rooms: Rooms = {
     config,
+    standing,
     fsm,
     router,
     servers,
@@ -360,11 +368,10 @@ export async function runServer(
     gateways,
     events,
     clock,
-    certificateExpiresAtMs: identity.expiresAtMs,
   };
   const api = createApi({
     authorizer: (secret) => access.authorizer(secret),
-    defaultPolicy: access.defaultPolicy,
+    defaultPolicy: () => access.defaultPolicy,
     failed: failedRequests(log, () => clock.now()),
     routes: serverRoutes({
       rooms,
@@ -374,11 +381,22 @@ export async function runServer(
       randomBytes,
       watchLog: (level, put) => watchLog(log, level, put),
       leave: () => stop.request({ leave: true, why: 'asked over HTTP' }),
-      reload,
+      reload: () => standing.reload(),
     }),
   });
-  await using http = await machine.openHttp({ config, identity: tls, serve: api });
-  using _hangup = machine.onHangup(reload, log);
+  await using http = await machine.openHttp({
+    config,
+    verifyIncoming: () => standing.config.httpsVerifyIncoming,
+    identity: tls,
+    serve: api,
+  });
+  standing.follow((now) => {
+    setLogLevel(log, now.logLevel);
+    access.replace(withOwn(now));
+    door.front.reconfigure(doorSettings(now));
+    news.lookFor(now.primaryGateways);
+  });
+  using _hangup = machine.onHangup(() => standing.reload(), log);
   await using _join = await joinNeighbours({
     config,
     world,

@@ -1,7 +1,7 @@
 /**
  * server-door.ts: the one port for all who come: type byte, or TLS with ALPN; and which room each protocol leads to.
  */
-import { alpn, type FrontDoor, type TlsIdentity, typeBytes } from '@fed/alpn-mux';
+import { alpn, type DoorSettings, type FrontDoor, type TlsIdentity, typeBytes } from '@fed/alpn-mux';
 import type { RpcRegistry } from '@fed/rpc';
 import type { WanfedTransport } from '@fed/wanfed-transport';
 import { binding } from './binding.ts';
@@ -26,6 +26,15 @@ export interface ServerDoor extends AsyncDisposable {
   readonly rpc: ServedRpc;
 }
 
+/** What the configuration says of who may come in, for connections from now on. */
+export function doorSettings(config: Config): DoorSettings {
+  return {
+    policy: config.tls,
+    handshakeTimeoutMs: config.handshakeTimeoutMs,
+    perClientConnectionsMax: config.connsPerClientMax,
+  };
+}
+
 /** Disposing shuts the port, lets calls that run finish for a moment, then closes every connection. */
 export async function openServerDoor(o: ServerDoorOptions): Promise<ServerDoor> {
   const { config, tls, registry, transport, foreign, log } = o;
@@ -36,10 +45,8 @@ export async function openServerDoor(o: ServerDoorOptions): Promise<ServerDoor> 
     machine.openDoor({
       bind,
       tls,
-      policy: config.tls,
+      ...doorSettings(config),
       domain: config.domain,
-      handshakeTimeoutMs: config.handshakeTimeoutMs,
-      perClientConnectionsMax: config.connsPerClientMax,
       onRefused: (refusal) => log.warn({ room: 'door', ...refusal }, refusal.detail),
       clock,
       alpn: {

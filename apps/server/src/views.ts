@@ -17,6 +17,7 @@ import type { Reach } from './reach.ts';
 import type { Router } from './router.ts';
 import { lastContact, leaderAddress } from './rpc/status.ts';
 import type { ServerDoor } from './server-door.ts';
+import type { Standing } from './standing.ts';
 import { federationView } from './status/federation-view.ts';
 import type { Labels, Metric } from './status/metrics.ts';
 import type { Observed } from './status/observed.ts';
@@ -24,7 +25,9 @@ import { buildTag, version } from './version.ts';
 import type { World } from './world.ts';
 
 export interface Rooms {
+  /** As it started; `standing` has what a reload has changed since. */
   readonly config: Config;
+  readonly standing: Pick<Standing, 'config' | 'certificateExpiresAtMs'>;
   /** This server's own row. */
   readonly self: NodeRow;
   readonly fsm: Fsm;
@@ -41,13 +44,12 @@ export interface Rooms {
   readonly gateways: GatewayPlane;
   readonly events: EventBook;
   readonly clock: World['clock'];
-  readonly certificateExpiresAtMs: number;
   readonly wallMs: () => number;
   readonly serverAddress: string;
 }
 
 export function selfView(r: Rooms): unknown {
-  const { config } = r;
+  const { config } = r.standing;
   const { ports } = r.gateways;
   return {
     Config: {
@@ -124,7 +126,7 @@ export function metricsView(r: Rooms): readonly Metric[] {
     void out.push({ name, value, kind, ...(labels && { labels }) });
   put('process.rss_bytes', process.memoryUsage.rss());
   put('process.uptime_seconds', Math.round(process.uptime()));
-  put('tls.certificate_expiry_seconds', Math.round((r.certificateExpiresAtMs - r.wallMs()) / 1000));
+  put('tls.certificate_expiry_seconds', Math.round((r.standing.certificateExpiresAtMs - r.wallMs()) / 1000));
   for (const [pool, serf] of [
     ['lan', r.lan],
     ['wan', r.wan],

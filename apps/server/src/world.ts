@@ -25,7 +25,8 @@ export interface World {
 /** setTimeout fires at once for a longer delay than this. */
 const timeoutMsMax = 2 ** 31 - 1;
 
-export function systemWorld(): World {
+/** `readConfig`: where a reload finds the configuration. */
+export function systemWorld(readConfig: Machine['readConfig'] = systemMachine.readConfig): World {
   const now = (): number => performance.now();
   return {
     clock: {
@@ -43,6 +44,6 @@ export function systemWorld(): World {
     wallMs: () => Date.now(),
     rng: { below: (n) => (n <= 1 ? 0 : randomInt(n)) },
     randomBytes: (size) => randomBytes(size),
-    machine: systemMachine,
+    machine: { ...systemMachine, readConfig },
   };
 }

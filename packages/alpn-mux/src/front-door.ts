@@ -20,21 +20,25 @@ import { judgeIncomingTls } from './tls-failure.ts';
 import type { TlsIdentity, TlsPolicy } from './tls-identity.ts';
 import { endpoint, type Handler, type House, keyOf, Visitor } from './visitor.ts';
 
-export interface FrontDoorOptions {
+/** What may change while the door is open, for connections accepted from then on. */
+export interface DoorSettings {
+  /** Default: everything verified if `tls` is given, else nothing. */
+  readonly policy?: TlsPolicy;
+  /** From accept to hand-off; starts again after the TLS of type byte 3. Default 5 s. */
+  readonly handshakeTimeoutMs?: number;
+  /** Open connections per remote address. A gateway counts as one client, with all the servers behind it. Default 100. */
+  readonly perClientConnectionsMax?: number;
+}
+
+export interface FrontDoorOptions extends DoorSettings {
   /** Port 0: any free one. */
   readonly bind: HostPort;
   /** Without it only plain type bytes are served. */
   readonly tls?: TlsIdentity;
-  /** Default: everything verified if `tls` is given, else nothing. */
-  readonly policy?: TlsPolicy;
   /** The DNS domain, for reading server names off certificates. */
   readonly domain: string;
   readonly alpn: Partial<Record<Alpn, Handler>>;
   readonly typeBytes?: Partial<Record<TypeByte, Handler>>;
-  /** From accept to hand-off; starts again after the TLS of type byte 3. */
-  readonly handshakeTimeoutMs?: number;
-  /** Open connections per remote address. A gateway counts as one client, with all the servers behind it. */
-  readonly perClientConnectionsMax?: number;
   /** At most ten calls per code and second; the rest is counted. Must not throw. */
   readonly onRefused?: (r: Refusal) => void;
   readonly clock?: Clock;
@@ -57,8 +61,8 @@ export interface FrontDoor extends AsyncDisposable {
   stats(): FrontDoorStats;
   /** Nobody comes in any more; who came stays, until disposal. */
   shut(): void;
-  /** For connections accepted from now on. */
-  reconfigure(o: { readonly policy?: TlsPolicy; readonly perClientConnectionsMax?: number }): void;
+  /** What is left out stays. Throws a FrontDoorError, and changes nothing, for a policy that needs TLS without any. */
+  reconfigure(o: DoorSettings): void;
 }
 
 const handshakeTimeoutMsDefault = 5_000;
@@ -107,7 +111,7 @@ type TlsMode = 'native' | 'typeByte' | 'typeByteVerified';
 class Shell implements FrontDoor, House {
   readonly clock: Clock;
   readonly domain: string;
-  readonly handshakeTimeoutMs: number;
+  #handshakeTimeoutMs: number;
   readonly #options: FrontDoorOptions;
   #policy: TlsPolicy;
   #handedOver = 0;
@@ -132,7 +136,7 @@ class Shell implements FrontDoor, House {
     this.#policy = policy;
     this.clock = options.clock ?? systemClock;
     this.domain = options.domain;
-    this.handshakeTimeoutMs = options.handshakeTimeoutMs ?? handshakeTimeoutMsDefault;
+    this.#handshakeTimeoutMs = options.handshakeTimeoutMs ?? handshakeTimeoutMsDefault;
     this.#server = server;
     this.#perClientMax = options.perClientConnectionsMax ?? perClientConnectionsMaxDefault;
     this.#handled = {
@@ -169,11 +173,12 @@ class Shell implements FrontDoor, House {
     };
   }
 
-  reconfigure(o: { readonly policy?: TlsPolicy; readonly perClientConnectionsMax?: number }): void {
+  reconfigure(o: DoorSettings): void {
     if (o.policy) {
       requireTls(this.#options.tls, o.policy);
       this.#policy = o.policy;
     }
+    this.#handshakeTimeoutMs = o.handshakeTimeoutMs ?? this.#handshakeTimeoutMs;
     this.#perClientMax = o.perClientConnectionsMax ?? this.#perClientMax;
   }
 
@@ -197,6 +202,10 @@ class Shell implements FrontDoor, House {
 
   handedOver(): void {
     this.#handedOver += 1;
+  }
+
+  get handshakeTimeoutMs(): number {
+    return this.#handshakeTimeoutMs;
   }
 
   get rules(): DoorRules {

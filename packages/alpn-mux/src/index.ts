@@ -17,7 +17,13 @@ export { type DialAlpnOptions, type DialServerOptions, dialAlpn, dialServer } fr
 export type { RefusalCode } from './door.ts';
 export { type DialAttempt, type DialCode, DialError, FrontDoorError, UnreachableError } from './errors.ts';
 export { type TypeByte, typeBytes } from './first-byte.ts';
-export { type FrontDoor, type FrontDoorOptions, type FrontDoorStats, openFrontDoor } from './front-door.ts';
+export {
+  type DoorSettings,
+  type FrontDoor,
+  type FrontDoorOptions,
+  type FrontDoorStats,
+  openFrontDoor,
+} from './front-door.ts';
 export {
   createGatewayDialer,
   type DialLesson,

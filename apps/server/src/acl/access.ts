@@ -47,15 +47,26 @@ const anonymous = 'anonymous';
 
 export class Access {
   readonly enabled: boolean;
-  readonly defaultPolicy: DefaultPolicy;
-  readonly #defaultSecret: string;
-  readonly #anonymous: Authorizer;
+  #defaultPolicy: DefaultPolicy = 'allow';
+  #defaultSecret = '';
+  #anonymous: Authorizer = allowAll(anonymous);
   /** By the digest of the secret, so that how long a look-up takes tells nothing about secrets. */
   readonly #byDigest = new Map<string, { readonly digest: Buffer; readonly authorizer: Authorizer }>();
 
   constructor(config: AccessConfig) {
     this.enabled = config.enabled;
-    this.defaultPolicy = config.enabled ? config.defaultPolicy : 'allow';
+    this.replace(config);
+  }
+
+  get defaultPolicy(): DefaultPolicy {
+    return this.#defaultPolicy;
+  }
+
+  /** Other tokens and another default, from now on; whether access is on stays as it began. */
+  replace(given: AccessConfig): void {
+    const config = { ...given, enabled: this.enabled };
+    this.#byDigest.clear();
+    this.#defaultPolicy = config.enabled ? config.defaultPolicy : 'allow';
     this.#defaultSecret = config.defaultSecret ?? '';
     this.#anonymous = config.enabled
       ? authorizerOf(anonymous, noRules, config.defaultPolicy)

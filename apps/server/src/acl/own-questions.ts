@@ -18,6 +18,6 @@ export function processToken(randomBytes: (size: number) => Uint8Array): StaticT
 }
 
 /** The same door, with this token instead of whatever the routine wrote. */
-export function askingAs(secret: string, ask: Ask): Ask {
-  return (method, args, context) => ask(method, { ...asArgs(args), Token: secret }, context);
+export function askingAs(secret: () => string, ask: Ask): Ask {
+  return (method, args, context) => ask(method, { ...asArgs(args), Token: secret() }, context);
 }

@@ -74,7 +74,7 @@ beforeEach(async () => {
     node: 'n2',
     fsm: follower,
     ask,
-    secret: 'agent',
+    secret: () => 'agent',
     arriveMsMax: 7_000,
   });
 });

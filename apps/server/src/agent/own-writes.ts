@@ -18,7 +18,7 @@ export interface OwnWritesOptions {
   readonly fsm: Pick<Fsm, 'apply' | 'query' | 'engine'>;
   readonly ask: Ask;
   /** What another server is asked with; it knows nothing of this process. */
-  readonly secret: string;
+  readonly secret: () => string;
   /** How long what another server wrote may take to arrive here. */
   readonly arriveMsMax: number;
 }
@@ -28,6 +28,7 @@ export type OwnWrite = (command: Command, signal?: AbortSignal) => Promise<void>
 
 export function ownWrites(o: OwnWritesOptions): OwnWrite {
   return async (command, signal = new AbortController().signal) => {
+    const Token = o.secret();
     if (o.fsm.engine.leadership().leader)
       try {
         await o.fsm.apply(command);
@@ -40,10 +41,10 @@ export function ownWrites(o: OwnWritesOptions): OwnWrite {
       throw new Error(`a ${command.type} is not written on behalf of a node`);
     const context = { signal };
     const method = command.type === 'register' ? 'Catalog.Register' : 'Catalog.Deregister';
-    await o.ask(method, { ...asArgs(command.request as unknown as Value), Token: o.secret }, context);
+    await o.ask(method, { ...asArgs(command.request as unknown as Value), Token }, context);
     const seen = await o.ask(
       'Internal.NodeInfo',
-      { Datacenter: o.datacenter, Node: o.node, AllowStale: false, Token: o.secret },
+      { Datacenter: o.datacenter, Node: o.node, AllowStale: false, Token },
       context,
     );
     const written = integer(asArgs(seen), 'Index');

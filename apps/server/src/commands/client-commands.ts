@@ -35,6 +35,12 @@ interface FederationStateJson {
   readonly PrimaryModifyIndex: number;
 }
 
+/** The original answers with nothing. */
+interface ReloadJson {
+  readonly Changed?: readonly string[];
+  readonly NeedRestart?: readonly string[];
+}
+
 const statusNames = ['none', 'alive', 'leaving', 'left', 'failed'];
 
 export function addClientCommands(program: Command, print: Print): void {
@@ -281,10 +287,14 @@ function addServer(program: Command, print: Print): void {
         print(`Successfully joined cluster by contacting ${joined} nodes.`);
       }),
     );
-  withServer(program.command('reload').description('make the server read its certificates again')).action(
+  withServer(
+    program.command('reload').description('make the server read its configuration and certificates again'),
+  ).action(
     asking(async (client) => {
-      await client.put('/v1/agent/reload');
+      const { Changed, NeedRestart } = await client.putFor<ReloadJson>('/v1/agent/reload');
       print('Configuration reload triggered');
+      for (const key of Changed ?? []) print(`changed: ${key}`);
+      for (const key of NeedRestart ?? []) print(`needs a restart: ${key}`);
     }),
   );
 }

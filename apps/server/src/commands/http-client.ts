@@ -73,7 +73,7 @@ export function createClient(flags: ClientFlags, env: NodeJS.ProcessEnv = proces
     put: async (path, query = {}, body) => void (await request('PUT', path, query, body)),
     send: async (method, path, query = {}, body) => void (await request(method, path, query, body)),
     putFor: async <T>(path: string, query: Query = {}, body?: Uint8Array) =>
-      JSON.parse((await request('PUT', path, query, body)).toString('utf8')) as T,
+      JSON.parse((await request('PUT', path, query, body)).toString('utf8') || '{}') as T,
   };
 }
 

@@ -1,7 +1,7 @@
 /**
  * acl.ts: the `acl` section: who may do what, as tokens with their rules.
  *
- * There is no API that makes tokens: the configuration has them all, and a restart takes a changed list.
+ * There is no API that makes tokens: the configuration has them all, and a reload takes a changed list.
  * Source: Consul agent/config/builder.go (the keys), acl/policy.go (the rules).
  */
 import { createHash } from 'node:crypto';

@@ -29,7 +29,9 @@ export interface Config {
   readonly advertiseWanHost: string;
   /** Port -1: none. */
   readonly http: HttpAddress;
-  readonly https: HttpAddress & { readonly verifyIncoming: boolean };
+  readonly https: HttpAddress;
+  /** Whether clients of HTTPS must show a certificate of the same authority. */
+  readonly httpsVerifyIncoming: boolean;
   readonly acl: AclConfig;
   /** xDS in plain text and over TLS. Port -1: not there. */
   readonly grpc: { readonly host: string; readonly port: number };
@@ -192,10 +194,8 @@ export function resolveConfig(file: FileConfig): {
       advertiseHost,
       advertiseWanHost: file.advertise_addr_wan ?? advertiseHost,
       http: httpAddress(file.addresses?.http ?? clientHost, file.ports?.http ?? 8500),
-      https: {
-        ...httpAddress(file.addresses?.https ?? clientHost, file.ports?.https ?? -1),
-        verifyIncoming: file.verify_incoming ?? false,
-      },
+      https: httpAddress(file.addresses?.https ?? clientHost, file.ports?.https ?? -1),
+      httpsVerifyIncoming: file.verify_incoming ?? false,
       acl,
       grpc: { host: file.addresses?.grpc ?? clientHost, port: file.ports?.grpc ?? 8502 },
       grpcTls: {

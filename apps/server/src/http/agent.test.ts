@@ -59,7 +59,7 @@ async function open(access: Access): Promise<void> {
   });
   const serve = createApi({
     authorizer: (secret) => access.authorizer(secret),
-    defaultPolicy: access.defaultPolicy,
+    defaultPolicy: () => access.defaultPolicy,
     routes: [
       ...readRoutes({ datacenter, nodeName, ask }),
       ...catalogWriteRoutes({ datacenter, ask }),

@@ -6,6 +6,7 @@
 import type { SerfMember } from '@fed/serf';
 import { need, needOperator } from '../acl/access.ts';
 import type { Agent } from '../agent/agent.ts';
+import type { ReloadReport } from '../standing.ts';
 import { type Metric, metricsJson, prometheusText } from '../status/metrics.ts';
 import { version } from '../version.ts';
 import { agentCheckRoutes } from './agent-checks.ts';
@@ -37,8 +38,8 @@ export interface AgentRoutesOptions {
     name: string,
     o: { readonly prune: boolean; readonly wan: boolean },
   ) => Promise<boolean>;
-  /** Reads certificates again. Throws what is wrong with them; then the old ones stay. */
-  readonly reload: () => void;
+  /** Reads configuration and certificates again. Throws what is wrong with them; then nothing is changed. */
+  readonly reload: () => ReloadReport;
 }
 
 export function agentRoutes(o: AgentRoutesOptions): readonly HttpRoute[] {
@@ -104,8 +105,9 @@ export function agentRoutes(o: AgentRoutesOptions): readonly HttpRoute[] {
     }),
     put('/v1/agent/reload', (request) => {
       mayWrite(request);
-      o.reload();
-      return { text: '' };
+      const { taken, waiting } = o.reload();
+      // The original's body is empty; its clients do not look at it.
+      return { json: { Changed: taken, NeedRestart: waiting } };
     }),
   ];
 }

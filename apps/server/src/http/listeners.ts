@@ -14,6 +14,8 @@ export interface Listeners extends AsyncDisposable {
 
 export async function openListeners(o: {
   readonly config: Pick<Config, 'http' | 'https'>;
+  /** Whether clients of HTTPS must show a certificate, at the moment. */
+  readonly verifyIncoming: () => boolean;
   readonly identity: HttpIdentity;
   readonly serve: RequestListener;
 }): Promise<Listeners> {
@@ -27,7 +29,7 @@ export async function openListeners(o: {
       listen({
         bind: at,
         serve: o.serve,
-        ...(tls === true ? { tls: { identity: o.identity, verifyIncoming: https.verifyIncoming } } : {}),
+        ...(tls === true ? { tls: { identity: o.identity, verifyIncoming: o.verifyIncoming } } : {}),
       }),
     );
     opened.use(server);

@@ -10,7 +10,7 @@ import { takePlace } from '../snapshot/take-place.ts';
 import { federationView } from '../status/federation-view.ts';
 import { metricsView, type Rooms, selfView } from '../views.ts';
 import { forceLeave } from '../wan-members.ts';
-import { agentRoutes } from './agent.ts';
+import { type AgentRoutesOptions, agentRoutes } from './agent.ts';
 import { catalogWriteRoutes } from './catalog-writes.ts';
 import { eventRoutes } from './events.ts';
 import { keyringRoutes } from './keyring.ts';
@@ -31,7 +31,7 @@ export interface RoutesOptions {
   readonly watchLog: MonitorOptions['watch'];
   /** Says goodbye and ends the process. */
   readonly leave: () => void;
-  readonly reload: () => void;
+  readonly reload: AgentRoutesOptions['reload'];
 }
 
 export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {

@@ -5,9 +5,15 @@
  * request holds (request.ts), what a reply looks like (reply.ts). Source: Consul agent/http.go.
  */
 import { rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
-import type { AddressInfo, ListenOptions } from 'node:net';
+import {
+  createServer,
+  type Server as HttpServerOfNode,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { type AddressInfo, createServer as createTcpServer, type ListenOptions, type Server } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import router from 'find-my-way';
 import { type Authorizer, allowAll } from '../acl/rules.ts';
@@ -28,7 +34,7 @@ export interface ApiOptions {
   readonly routes: readonly HttpRoute[];
   /** What the sender of a token may do; throws AccessError for one that is unknown. Default: everything. */
   readonly authorizer?: (secret: string) => Authorizer;
-  readonly defaultPolicy?: 'allow' | 'deny';
+  readonly defaultPolicy?: () => 'allow' | 'deny';
   readonly failed?: (what: {
     readonly method: string;
     readonly path: string;
@@ -49,8 +55,8 @@ export interface HttpIdentity {
 
 export interface HttpTls {
   readonly identity: HttpIdentity;
-  /** Whether clients must have a certificate of the same authority. */
-  readonly verifyIncoming: boolean;
+  /** Whether clients who come now must have a certificate of the same authority. */
+  readonly verifyIncoming: () => boolean;
 }
 
 export interface HttpServer extends AsyncDisposable {
@@ -70,7 +76,7 @@ export function createApi(o: ApiOptions): RequestListener {
     verbs.set(route.path, (verbs.get(route.path) ?? new Set()).add(route.method));
   }
   const authorizer = o.authorizer ?? (() => allowAll('everybody'));
-  const defaultPolicy = o.defaultPolicy ?? 'allow';
+  const defaultPolicy = o.defaultPolicy ?? (() => 'allow');
 
   /** Verbs this path is known for; none for a path nobody serves. */
   const allowed = (path: string): readonly string[] => {
@@ -108,7 +114,7 @@ export function createApi(o: ApiOptions): RequestListener {
   return (incoming, response) => {
     const url = urlOf(incoming);
     const send = (reply: HttpReply): Promise<void> =>
-      sendReply(incoming, response, url?.searchParams ?? new URLSearchParams(), reply, defaultPolicy);
+      sendReply(incoming, response, url?.searchParams ?? new URLSearchParams(), reply, defaultPolicy());
     const serve = async (): Promise<void> => {
       if (url === undefined) return send({ status: 400, text: 'Invalid URL' });
       return send(await answer(incoming, response, url));
@@ -130,6 +136,11 @@ export async function openHttp(
   return listen({ bind: o.bind, serve: createApi(o), ...(o.tls === undefined ? {} : { tls: o.tls }) });
 }
 
+interface Listening {
+  readonly server: Server;
+  readonly closeAllConnections: () => void;
+}
+
 /** Listens at one address. Throws what listening throws. */
 export async function listen(o: {
   readonly bind: HttpBind;
@@ -137,10 +148,8 @@ export async function listen(o: {
   readonly tls?: HttpTls;
 }): Promise<HttpServer> {
   const options = { maxHeaderSize: headerBytesMax };
-  const server = o.tls === undefined ? createServer(options, o.serve) : createSecure(o.tls, options, o.serve);
-  // Blocking queries are open for minutes; nothing but their own wait ends them.
-  server.requestTimeout = 0;
-  server.keepAliveTimeout = 120_000;
+  const { server, closeAllConnections } =
+    o.tls === undefined ? createPlain(options, o.serve) : createSecure(o.tls, options, o.serve);
 
   const at: ListenOptions = 'path' in o.bind ? { path: o.bind.path } : o.bind;
   if ('path' in o.bind) await rm(o.bind.path, { force: true });
@@ -156,35 +165,62 @@ export async function listen(o: {
     address: typeof bound === 'string' ? { host: bound, port: 0 } : { host: bound.address, port: bound.port },
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeAllConnections();
+      closeAllConnections();
       await closed;
     },
   };
 }
 
+function createPlain(options: { readonly maxHeaderSize: number }, serve: RequestListener): Listening {
+  const server = withoutTimeLimit(createServer(options, serve));
+  return { server, closeAllConnections: () => server.closeAllConnections() };
+}
+
+/** Blocking queries are open for minutes; nothing but their own wait ends them. */
+function withoutTimeLimit<T extends HttpServerOfNode>(server: T): T {
+  server.requestTimeout = 0;
+  server.keepAliveTimeout = 120_000;
+  return server;
+}
+
+/**
+ * HTTPS that changes with its certificate and its policy: whoever comes is handed to a server that never listens itself, one of
+ * those who ask for a certificate or one of those who do not.
+ */
 function createSecure(
   { identity, verifyIncoming }: HttpTls,
   options: { readonly maxHeaderSize: number },
   serve: RequestListener,
-): TlsServer {
-  let generation = identity.generation;
-  const server = createTlsServer(
-    {
-      ...options,
-      ...identity.serverOptions,
-      requestCert: verifyIncoming,
-      rejectUnauthorized: verifyIncoming,
-      minVersion: 'TLSv1.2',
-    },
-    serve,
-  );
-  // Before the handshake of the connection that comes in.
-  server.prependListener('connection', () => {
-    if (generation === identity.generation) return;
-    generation = identity.generation;
-    server.setSecureContext(identity.serverOptions);
+): Listening {
+  const each = [false, true].map((demand) => ({
+    generation: identity.generation,
+    server: withoutTimeLimit(
+      createTlsServer(
+        {
+          ...options,
+          ...identity.serverOptions,
+          requestCert: demand,
+          rejectUnauthorized: demand,
+          minVersion: 'TLSv1.2',
+        },
+        serve,
+      ),
+    ),
+  }));
+  const front = createTcpServer({ noDelay: true }, (socket) => {
+    const behind = each[verifyIncoming() ? 1 : 0] as (typeof each)[number];
+    if (behind.generation !== identity.generation) {
+      behind.generation = identity.generation;
+      behind.server.setSecureContext(identity.serverOptions);
+    }
+    behind.server.emit('connection', socket);
   });
-  return server;
+  return {
+    server: front,
+    closeAllConnections: () => {
+      for (const { server } of each) server.closeAllConnections();
+    },
+  };
 }
 
 function urlOf(incoming: IncomingMessage): URL | undefined {

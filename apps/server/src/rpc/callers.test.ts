@@ -6,7 +6,7 @@ import { type Caller, Callers } from './callers.ts';
 import { federationStateEndpoints } from './federation-state.ts';
 
 const here = { datacenter: 'dc1', domain: 'consul' };
-const callers = new Callers({ ...here, verify: true });
+const callers = new Callers({ ...here, verify: () => true });
 /** Who came by a type byte, as servers of one datacenter come to each other. */
 const serverOf = (...datacenters: readonly string[]): Caller => ({
   names: [...datacenters.flatMap((dc) => [`n1.server.${dc}.consul`, `server.${dc}.consul`]), 'localhost'],
@@ -45,7 +45,7 @@ describe('who may write for a datacenter', () => {
   });
 
   test('everybody, when verify_server_datacenter is off', () => {
-    expect(speak('dc2', client, new Callers({ ...here, verify: false }))).not.toThrow();
+    expect(speak('dc2', client, new Callers({ ...here, verify: () => false }))).not.toThrow();
   });
 });
 

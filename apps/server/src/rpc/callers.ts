@@ -23,7 +23,7 @@ export interface CallersOptions {
   readonly datacenter: string;
   readonly domain: string;
   /** False: a certificate of the right CA may do everything, as in the original. */
-  readonly verify: boolean;
+  readonly verify: () => boolean;
   /** Somebody was refused: whose record, and as whose server he came. */
   readonly refused?: (datacenter: string, by: readonly string[], what: string) => void;
 }
@@ -41,7 +41,7 @@ export class Callers {
    * this datacenter where `verify_incoming` is off.
    */
   mustSpeakFor(datacenter: string, caller: PeerIdentity | undefined, what: string): void {
-    if (!this.#o.verify || caller === undefined) return;
+    if (!this.#o.verify() || caller === undefined) return;
     const own = this.datacentersOf(caller);
     if (own.includes(datacenter.toLowerCase()) || own.includes(this.#o.datacenter)) return;
     this.#o.refused?.(datacenter, own, what);
@@ -51,7 +51,7 @@ export class Callers {
   }
 
   mustBeServer(caller: PeerIdentity | undefined, what: string): void {
-    if (!this.#o.verify || caller === undefined || this.datacentersOf(caller).length > 0) return;
+    if (!this.#o.verify() || caller === undefined || this.datacentersOf(caller).length > 0) return;
     throw new RpcApplicationError(
       `Permission denied: ${what} is for servers, and the caller's certificate ${named([])}`,
     );

@@ -66,7 +66,7 @@ beforeEach(async () => {
     ...connectCaEndpoints({
       ...common,
       authority,
-      callers: new Callers({ datacenter: 'dc1', domain: 'consul', verify: true }),
+      callers: new Callers({ datacenter: 'dc1', domain: 'consul', verify: () => true }),
     }),
     ...configEntryEndpoints(common),
     ...intentionEndpoints(common),
@@ -147,7 +147,7 @@ describe('ConnectCA', () => {
       queryTimeDefaultMs: 1,
       queryTimeMaxMs: 1,
       authority,
-      callers: new Callers({ datacenter: 'dc2', domain: 'consul', verify: true }),
+      callers: new Callers({ datacenter: 'dc2', domain: 'consul', verify: () => true }),
     });
     const endpoint = secondary['ConnectCA.SignIntermediate'] as Endpoint;
     await expect(endpoint.answer({ CSR: '' }, context)).rejects.toThrow('not the primary datacenter');

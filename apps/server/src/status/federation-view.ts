@@ -76,7 +76,7 @@ function row(r: Rooms, datacenter: string): DatacenterRow {
   ];
   const heardMsAgo = heard.filter((ms) => ms !== undefined).sort((a, b) => a - b)[0];
   const latelyMs = Math.max(latelyMsMin, perMemberMs * all.length);
-  const expiresAtMs = own ? r.certificateExpiresAtMs : contact.certificateExpiresAtMs;
+  const expiresAtMs = own ? r.standing.certificateExpiresAtMs : contact.certificateExpiresAtMs;
   const route = own ? null : r.locator.explain(datacenter);
   return {
     own,

@@ -172,6 +172,7 @@ export class SimServer {
     const { net, material } = this.#o;
     const { host, identity } = this;
     return {
+      readConfig: (running) => ({ config: running, warnings: [] }),
       readIdentity: () => ({ material, expiresAtMs: epochMs + 365 * 86_400_000 }),
       openLog: ({ dataDir }) => embeddedLog({ dir: `${dataDir}/log`, fs: this.disk }),
       // The pools remember their members in files of their own; without one they have more to find out after a restart.
