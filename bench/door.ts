@@ -4,19 +4,17 @@
  *
  * All connections come from loopback, from a hundred addresses, so that the limit of a hundred per address stays as it is.
  */
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
+import { connect as connectTls } from 'node:tls';
 import { alpn, dialAlpn, TlsIdentity } from '@fed/alpn-mux';
-import { type Created, createCa, createCertificate } from '@fed/pki';
 import { openRpcPool } from '@fed/rpc';
 import { temporaryFolder } from '@fed/tooling/federation';
 import { openOurs } from './lib/agents.ts';
 import { openFilesMax, rssKiB } from './lib/cpu.ts';
+import { doorAt, doorCredentials, oldCa } from './lib/door-credentials.ts';
 import { type Latencies, printTable, rate, round } from './lib/measure.ts';
 import { type Door, strangersAt } from './lib/strangers.ts';
 
@@ -30,22 +28,21 @@ const callers = 8;
 const callSeconds = 2;
 const patienceMs = 60_000;
 
-const now = { randomBytes, now: () => Date.now() };
-const longAgo = { randomBytes, now: () => Date.now() - 2 * 365 * 86_400_000 };
-
 const folder = temporaryFolder('fed-bench-door');
 let failed = false;
 try {
-  const ca = await oldCa();
+  const credentials = await doorCredentials(await oldCa(folder));
   await using server = await openOurs(folder);
-  const door = await credentials(ca, server.serverPort);
+  const door = doorAt(server.serverPort, credentials);
+  const { own } = credentials;
+  const identity = new TlsIdentity({ ca: [credentials.ca], cert: own.certificate, key: own.key });
   await using pool = openRpcPool({
     dial: (_target, signal) =>
       dialAlpn({
         via: { host, port: server.serverPort },
         sni: 'server.dc1.consul',
         alpn: alpn.rpcMulti,
-        tls: door.identity,
+        tls: identity,
         signal,
       }),
   });
@@ -169,27 +166,4 @@ async function connection(kind: 'plain' | 'TLS', localAddress: string, door: Doo
 async function until(what: string, check: () => Promise<boolean>): Promise<void> {
   for (const began = performance.now(); !(await check()); await pause(100))
     if (performance.now() - began > patienceMs) throw new Error(`not within ${patienceMs} ms: ${what}`);
-}
-
-/** The CA of the server to come: old enough to have certified what has expired since. */
-async function oldCa(): Promise<Created> {
-  const ca = await createCa({}, longAgo);
-  writeFileSync(join(folder, 'consul-agent-ca.pem'), ca.certificate);
-  writeFileSync(join(folder, 'consul-agent-ca-key.pem'), ca.key);
-  return ca;
-}
-
-async function credentials(ca: Created, port: number): Promise<Door & { readonly identity: TlsIdentity }> {
-  const server = { kind: 'server', datacenter: 'dc1', node: 'n1' } as const;
-  const context = ({ certificate, key }: Created): SecureContext =>
-    createSecureContext({ ca: ca.certificate, cert: certificate, key });
-  const own = await createCertificate(server, ca, now);
-  return {
-    port,
-    own: context(own),
-    expired: context(await createCertificate({ ...server, days: 365 }, ca, longAgo)),
-    foreign: context(await createCertificate(server, await createCa({}, now), now)),
-    misnamed: context(await createCertificate({ ...server, domain: 'example' }, ca, now)),
-    identity: new TlsIdentity({ ca: [ca.certificate], cert: own.certificate, key: own.key }),
-  };
 }

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { debian, envoy, envoyVersions, Missing } from '../interop/peers.mjs';
 
-const known = ['slice', 'gateway', 'xds', 'gossip', 'federation', 'state', 'rpc', 'door'];
+const known = ['slice', 'gateway', 'xds', 'gossip', 'federation', 'state', 'rpc', 'door', 'hostile'];
 const asked = process.argv.slice(2).filter((word) => word !== '--');
 const unknown = asked.filter((name) => !known.includes(name));
 if (unknown.length > 0) {

@@ -1,0 +1,171 @@
+/**
+ * hostile.ts: whether clients of a server notice who else is at its port: their p99 with and without each kind of attack.
+ *
+ * Eight clients ask a steady question, whatever the answers take; meanwhile another process visits the port at a stated rate.
+ * Three seconds with, then three of another kind, and every fourth time without: in random order, again and again, so that
+ * the machine's moods fall on all alike. Windows without are compared with each other, too: that is the noise. Percentiles are
+ * pooled; the interval is a bootstrap over blocks of half a second. Server and clients go before all else on the machine if
+ * they may, each on a core of its own; attackers share the clients' one.
+ */
+import { rmSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { alpn, dialAlpn, TlsIdentity } from '@fed/alpn-mux';
+import { openRpcPool, type RpcPool } from '@fed/rpc';
+import { temporaryFolder } from '@fed/tooling/federation';
+import { openOurs } from './lib/agents.ts';
+import { openAttacker } from './lib/attacker.ts';
+import { comesFirst, cpuSeconds, pin } from './lib/cpu.ts';
+import { doorAt, doorCredentials, oldCa } from './lib/door-credentials.ts';
+import { printTable } from './lib/measure.ts';
+import { type Block, block, dice, percentile, ratio } from './lib/paired.ts';
+import { strangersAt } from './lib/strangers.ts';
+
+const host = '127.0.0.1';
+const clients = 8;
+/** On average; the moments are random, so that they do not fall in step with the attacker's. */
+const betweenMs = 8;
+const windowMs = 3_000;
+const blockMs = 500;
+const rounds = Number(process.env['ROUNDS'] ?? 7);
+/** So many attack windows to one without. */
+const attacksPerControl = 3;
+/** A second, from one address: ten times what a well-behaved server does in its worst minute. */
+const strangersPerSecond = 100;
+/** Who holds a certificate of ours is no stranger; each of these costs a whole handshake. */
+const certifiedPerSecond = 10;
+const toleratedRatio = 1.1;
+const only = process.env['ONLY'];
+const seed = Number(process.env['SEED'] ?? 1);
+
+const folder = temporaryFolder('fed-bench-hostile');
+try {
+  const credentials = await doorCredentials(await oldCa(folder));
+  await using server = await openOurs(folder);
+  await using attacker = await openAttacker(server.serverPort, credentials);
+  const { ca, own } = credentials;
+  const identity = new TlsIdentity({ ca: [ca], cert: own.certificate, key: own.key });
+  await using pools = new AsyncDisposableStack();
+  const ask = Array.from({ length: clients }, () => asking(pools.use(open(server.serverPort, identity))));
+  await Promise.all(ask.map((one) => one()));
+  const apart = [pin(server.pid, 0), pin(attacker.pid, 1), pin(process.pid, 1)].every(Boolean); // ourselves last: it counts cores
+  const first = [server.pid, process.pid].map(comesFirst).every(Boolean);
+
+  const strangers = (await strangersAt(doorAt(server.serverPort, credentials)))
+    .map((stranger, index) => ({ ...stranger, index, from: `127.0.1.${index + 1}` }))
+    .filter(({ what }) => only === undefined || what.includes(only));
+  const seen = new Map(strangers.map(({ index }) => [index, { blocks: [] as Block[], came: 0, cpu: 0 }]));
+  const controls: Block[][] = [];
+  const below = dice(seed);
+  let controlCpu = 0;
+
+  await load(ask, windowMs); // what is compiled late is compiled now
+  for (let round = 0; round < rounds; round++) {
+    const order: (number | undefined)[] = shuffled(
+      strangers.map(({ index }) => index),
+      below,
+    ).flatMap((index, n) => (n % attacksPerControl === 0 ? [undefined, index] : [index]));
+    for (const index of order) {
+      const before = cpuSeconds(server.pid);
+      if (index === undefined) {
+        controls.push(await load(ask, windowMs));
+        controlCpu += cpuSeconds(server.pid) - before;
+        continue;
+      }
+      const { certified, from } = strangers.find((one) => one.index === index) as (typeof strangers)[0];
+      const perSecond = certified ? certifiedPerSecond : strangersPerSecond;
+      const attack = attacker.attack({ stranger: index, from, perSecond, ms: windowMs });
+      const kept = seen.get(index) as NonNullable<ReturnType<(typeof seen)['get']>>;
+      kept.blocks.push(...(await load(ask, windowMs)));
+      kept.came += await attack;
+      kept.cpu += cpuSeconds(server.pid) - before;
+    }
+  }
+  const without = controls.flat();
+  const halves = [0, 1].map((half) => controls.filter((_, n) => n % 2 === half).flat());
+  const noise = ratio(halves[0] as Block[], halves[1] as Block[], 0.99, below);
+  const perControl = controlCpu / controls.length;
+  const shown = ({ ratio: r, low, high }: typeof noise) =>
+    `${r.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
+  const ms = (blocks: readonly Block[], q: number): string => percentile(blocks, q).toFixed(3);
+  const rows: string[][] = [
+    [
+      'attack',
+      'a second',
+      'p50 / p99 of others, ms',
+      'p99: ratio (95 %)',
+      'within 10 %',
+      'server CPU each, us',
+    ],
+    ['none', '', `${ms(without, 0.5)} / ${ms(without, 0.99)}`, '', '', ''],
+    ['none, against none', '', '', shown(noise), verdict(noise), ''],
+    ...strangers.map(({ what, index }) => {
+      const { blocks, came, cpu } = seen.get(index) as NonNullable<ReturnType<(typeof seen)['get']>>;
+      const r = ratio(blocks, without, 0.99, below);
+      return [
+        what,
+        (came / ((rounds * windowMs) / 1000)).toFixed(0),
+        `${ms(blocks, 0.5)} / ${ms(blocks, 0.99)}`,
+        shown(r),
+        verdict(r),
+        (((cpu - rounds * perControl) / came) * 1e6).toFixed(0),
+      ];
+    }),
+  ];
+  printTable(rows);
+  console.log(
+    `${rounds} windows of ${windowMs / 1000} s each, ${controls.length} without; seed ${seed}; ` +
+      `cores of their own: ${apart ? 'yes' : 'no'}, before others: ${first ? 'yes' : 'no'}`,
+  );
+  console.log(JSON.stringify({ benchmark: 'hostile', rounds, windowMs, seed, own: apart, first, rows }));
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function verdict({ low, high }: { readonly low: number; readonly high: number }): string {
+  return high <= toleratedRatio ? 'yes' : low > toleratedRatio ? 'NO' : 'not decided';
+}
+
+function open(port: number, tls: TlsIdentity): RpcPool {
+  return openRpcPool({
+    dial: (_target, signal) =>
+      dialAlpn({ via: { host, port }, sni: 'server.dc1.consul', alpn: alpn.rpcMulti, tls, signal }),
+  });
+}
+
+function asking(pool: RpcPool): () => Promise<unknown> {
+  const target = { datacenter: 'dc1', node: 'n1', address: { host, port: 0 } };
+  return () => pool.call(target, 'Status.Ping', {}, { timeoutMs: 30_000 });
+}
+
+/** Everybody asks at random moments; latencies by block of time. */
+async function load(ask: readonly (() => Promise<unknown>)[], ms: number): Promise<Block[]> {
+  const took: number[][] = Array.from({ length: Math.ceil(ms / blockMs) }, () => []);
+  const began = performance.now();
+  const answered: Promise<void>[] = [];
+  await Promise.all(
+    ask.map(async (one) => {
+      for (;;) {
+        await pause(Math.max(1, -Math.log(1 - Math.random()) * betweenMs));
+        const now = performance.now();
+        const into = took[Math.floor((now - began) / blockMs)];
+        if (into === undefined) return;
+        answered.push(
+          one().then(() => {
+            into.push(performance.now() - now);
+          }),
+        );
+      }
+    }),
+  );
+  await Promise.all(answered);
+  return took.map(block);
+}
+
+function shuffled<T>(items: readonly T[], below: (n: number) => number): T[] {
+  const out = [...items];
+  for (let at = out.length - 1; at > 0; at--) {
+    const other = below(at + 1);
+    [out[at], out[other]] = [out[other] as T, out[at] as T];
+  }
+  return out;
+}

@@ -1,0 +1,64 @@
+/**
+ * attacker.ts: a process that visits a server port as strangers do, so many a second, for as long as it is told.
+ *
+ * The program and how to start it. Must not live here: what is measured meanwhile.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { type DoorCredentials, doorAt } from './door-credentials.ts';
+import { strangersAt } from './strangers.ts';
+
+interface Order {
+  readonly stranger: number;
+  readonly from: string;
+  readonly perSecond: number;
+  readonly ms: number;
+}
+
+export interface Attacker extends AsyncDisposable {
+  readonly pid: number;
+  /** How many came. They may not be over yet. */
+  attack(order: Order): Promise<number>;
+}
+
+const program = fileURLToPath(import.meta.url);
+const tickMs = 10;
+
+export async function openAttacker(port: number, credentials: DoorCredentials): Promise<Attacker> {
+  const child: ChildProcess = fork(program, { execArgv: process.execArgv });
+  const asked = async (message: object): Promise<number> => {
+    const answered = once(child, 'message');
+    child.send(message);
+    return Number((await answered)[0]);
+  };
+  await asked({ port, credentials });
+  return {
+    pid: child.pid as number,
+    attack: asked,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    },
+  };
+}
+
+async function main(): Promise<void> {
+  const [{ port, credentials }] = (await once(process, 'message')) as [
+    { readonly port: number; readonly credentials: DoorCredentials },
+  ];
+  const strangers = await strangersAt(doorAt(port, credentials));
+  process.on('message', async ({ stranger, from, perSecond, ms }: Order) => {
+    const began = performance.now();
+    let came = 0;
+    for (let passed = 0; passed < ms; passed = performance.now() - began) {
+      for (; came < (passed / 1000) * perSecond; came++) void strangers[stranger]?.come(from).catch(() => {});
+      await pause(tickMs);
+    }
+    process.send?.(came);
+  });
+  process.send?.(0);
+}
+
+if (process.argv[1] === program) await main();
