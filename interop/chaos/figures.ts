@@ -12,7 +12,7 @@ interface Row {
   readonly what: string;
   readonly unit: string;
   readonly bound: number;
-  readonly measured: Map<string, number>;
+  readonly measured: Map<string, { readonly value: number; readonly note: string }>;
 }
 
 export interface Judged {
@@ -20,6 +20,8 @@ export interface Judged {
   readonly bound: number;
   /** Default: three times the bound. */
   readonly fails?: number;
+  /** Told behind the figure. */
+  readonly note?: string;
   /** Whether missing `fails` ends the test. Default: true. */
   readonly judged?: boolean;
 }
@@ -40,7 +42,7 @@ export class Figures {
     const row = this.#rows.get(key) ?? { story, what, unit: o.unit, bound: o.bound, measured: new Map() };
     this.#rows.set(key, row);
     if (!this.#columns.includes(this.#column)) this.#columns.push(this.#column);
-    row.measured.set(this.#column, measured);
+    row.measured.set(this.#column, { value: measured, note: o.note === undefined ? '' : ` (${o.note})` });
     if (o.judged !== false)
       expect.soft(measured, `${key}, in ${o.unit}`).toBeLessThanOrEqual(o.fails ?? 3 * o.bound);
   }
@@ -53,9 +55,9 @@ export class Figures {
         what,
         `<= ${text(bound)} ${unit}`,
         ...this.#columns.map((column) => {
-          const value = measured.get(column);
-          if (value === undefined) return '-';
-          return `${text(value)} ${unit}${value <= bound ? '' : ' MISSED'}`;
+          const cell = measured.get(column);
+          if (cell === undefined) return '-';
+          return `${text(cell.value)} ${unit}${cell.value <= bound ? '' : ' MISSED'}${cell.note}`;
         }),
       ]),
     ];

@@ -11,16 +11,19 @@ export interface Read {
   readonly error: string | undefined;
 }
 
-/** Between the end of a read and the next of the same reader. */
-const pauseMs = 10;
+/** Between the end of a read and the next of the same reader, on average, if nothing else is said. */
+const usualPauseMs = 10;
 
 export class Load implements AsyncDisposable {
   readonly reads: Read[] = [];
   readonly #stop = new AbortController();
   readonly #running: Promise<unknown>;
+  readonly #pauseMs: number;
+  #pauses = 0;
 
   /** `readers` of them, each one read at a time. */
-  constructor(read: () => Promise<unknown>, readers = 1) {
+  constructor(read: () => Promise<unknown>, readers = 1, pauseMs = usualPauseMs) {
+    this.#pauseMs = pauseMs;
     this.#running = Promise.all(Array.from({ length: readers }, () => this.#loop(read)));
   }
 
@@ -35,6 +38,12 @@ export class Load implements AsyncDisposable {
     await this.stop();
   }
 
+  /** Half to one and a half times the usual, or readers who failed together would march in step ever after. */
+  #nextPauseMs(): number {
+    const golden = (Math.sqrt(5) - 1) / 2;
+    return this.#pauseMs * (0.5 + ((++this.#pauses * golden) % 1));
+  }
+
   async #loop(read: () => Promise<unknown>): Promise<void> {
     while (!this.#stop.signal.aborted) {
       const began = performance.now();
@@ -45,7 +54,7 @@ export class Load implements AsyncDisposable {
         error = (cause as Error).message;
       }
       this.reads.push({ began, tookMs: performance.now() - began, error });
-      await pause(pauseMs, undefined, { signal: this.#stop.signal }).catch(() => {});
+      await pause(this.#nextPauseMs(), undefined, { signal: this.#stop.signal }).catch(() => {});
     }
   }
 }

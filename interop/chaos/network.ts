@@ -23,12 +23,16 @@ const net = (third: number) => ({
 const sitesMax = 15;
 const egress = 14;
 
+/** Worlds of this process: several may stand side by side and know nothing of each other. */
+let built = 0;
+
 /** Namespaces of runs that are over: the number is their process. */
 const ours = /^fedchaos(\d+)-/;
 
 export class Network implements Disposable {
   readonly #ip = program('FED_PEER_IP');
-  readonly #prefix = `fedchaos${process.pid}`;
+  readonly #which = ++built;
+  readonly #prefix = `fedchaos${process.pid}-${this.#which}`;
   readonly #third: number;
   readonly #sites: readonly string[];
   readonly #overlapping: boolean;
@@ -153,7 +157,7 @@ export class Network implements Disposable {
   }
 
   #build(): void {
-    const host = (site: string): string => `fc${process.pid % 1e6}m${this.#number(site)}`;
+    const host = (site: string): string => `fc${process.pid % 1e6}w${this.#which}m${this.#number(site)}`;
     this.#run('netns', 'add', this.#namespace('world'));
     this.#in('world', 'link', 'set', 'lo', 'up');
     execFileSync(this.#ip, [

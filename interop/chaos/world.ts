@@ -218,9 +218,13 @@ export class World implements AsyncDisposable {
     return nodes.length === 1 && nodes[0]?.Datacenter === of;
   }
 
+  /** Where the server of a datacenter is asked over HTTP. */
+  url(datacenter: Datacenter, path: string): string {
+    return `http://${this.network.controlAddress(datacenter)}:${ports.http}${path}`;
+  }
+
   async get<T>(datacenter: Datacenter, path: string): Promise<T> {
-    const url = `http://${this.network.controlAddress(datacenter)}:${ports.http}${path}`;
-    const response = await fetch(url, { signal: AbortSignal.timeout(answerMs) });
+    const response = await fetch(this.url(datacenter, path), { signal: AbortSignal.timeout(answerMs) });
     if (!response.ok) throw new Error((await response.text()).trim());
     return (await response.json()) as T;
   }
