@@ -67,6 +67,13 @@ const probesMax = 8;
 /** Datacenters we remember having been asked for or told about: names come from peers. */
 const datacentersMax = 1024;
 
+/** A datacenter's record, with what was made of it: of two hundred records one changes at a time. */
+interface Published {
+  readonly state: FederationState;
+  readonly list: GatewayList;
+  readonly text: string;
+}
+
 export function createLocator(o: LocatorOptions): Locator {
   return new ListeningLocator(o);
 }
@@ -80,7 +87,7 @@ class ListeningLocator implements Locator {
   readonly #history = new History();
   #statesHeard = false;
   /** What each datacenter published, by its name, as seen from outside. */
-  #published: ReadonlyMap<string, GatewayList> = new Map();
+  #published: ReadonlyMap<string, Published> = new Map();
   #ownRecord: GatewayList = noGateways;
   #catalog: GatewayList | undefined;
   #told: readonly HostPort[] = [];
@@ -89,6 +96,8 @@ class ListeningLocator implements Locator {
   /** Datacenters somebody asked a way to, and whether the last dial there succeeded. */
   readonly #asked = new Map<string, boolean>();
   #routes: ReadonlyMap<string, string> = new Map();
+  /** The addresses of all lists, as they were when memory was last told which to keep. */
+  #retained = '';
   readonly #routeListeners = new Set<(datacenters: readonly string[]) => void>();
   readonly #reachListeners = new Set<(datacenter: string) => void>();
 
@@ -155,7 +164,7 @@ class ListeningLocator implements Locator {
       datacenter,
       isLocal: (gateway) => local.has(renderHostPort(gateway)),
       remoteGateways: this.#remoteGateways(datacenter),
-      remoteCritical: this.#published.get(datacenter)?.critical ?? 0,
+      remoteCritical: this.#published.get(datacenter)?.list.critical ?? 0,
       leadsElsewhere: (gateway) => this.#memory.ledSomewhereSince(gateway, since),
       whyNone: this.#whyNone(datacenter),
     });
@@ -189,11 +198,12 @@ class ListeningLocator implements Locator {
 
   #hearStates(states: readonly FederationState[]): void {
     this.#statesHeard = true;
-    const published = new Map<string, GatewayList>();
+    const published = new Map<string, Published>();
     this.#ownRecord = noGateways;
     for (const state of states.slice(0, datacentersMax)) {
       const datacenter = state.Datacenter.toLowerCase();
-      published.set(datacenter, gatewayList(state.MeshGateways, wanAddress));
+      const known = this.#published.get(datacenter);
+      published.set(datacenter, known?.state === state ? known : readRecord(state));
       if (datacenter === this.#here) this.#ownRecord = gatewayList(state.MeshGateways, lanAddress);
     }
     this.#published = published;
@@ -239,7 +249,7 @@ class ListeningLocator implements Locator {
       here: this.#here,
       primary: this.#primary,
       local: this.#local(),
-      primaryRecord: this.#published.get(this.#primary)?.addresses ?? [],
+      primaryRecord: this.#published.get(this.#primary)?.list.addresses ?? [],
       told: this.#told,
       fallbacks: this.#fallbacks,
       history,
@@ -255,14 +265,14 @@ class ListeningLocator implements Locator {
   }
 
   #remoteGateways(datacenter: string): readonly HostPort[] {
-    return this.#published.get(datacenter)?.addresses ?? [];
+    return this.#published.get(datacenter)?.list.addresses ?? [];
   }
 
   #whyNone(datacenter: string): string {
     return whyNoGateway({
       toPrimary: datacenter === this.#primary && this.#here !== this.#primary,
       local: this.#local().list,
-      primaryRecord: this.#published.get(this.#primary),
+      primaryRecord: this.#published.get(this.#primary)?.list,
       statesHeard: this.#statesHeard && this.#published.size > 0,
     });
   }
@@ -272,30 +282,43 @@ class ListeningLocator implements Locator {
     const knowledge = this.#knowledge();
     const datacenters = new Set([...this.#published.keys(), this.#primary, ...this.#asked.keys()]);
     datacenters.delete(this.#here);
-    const text = (addresses: readonly HostPort[]): string =>
-      sortedUnique(addresses).map(renderHostPort).join();
-    return new Map(
-      [...datacenters].map((datacenter) => {
-        const candidates = waysTo(datacenter, knowledge).map((way) => way.gateway);
-        return [datacenter, `${text(candidates)} > ${text(this.#remoteGateways(datacenter))}`];
-      }),
-    );
+    const candidates = (datacenter: string): string =>
+      textOf(sortedUnique(waysTo(datacenter, knowledge).map((way) => way.gateway)));
+    const toPrimary = candidates(this.#primary);
+    const toOthers = candidates(''); // the same for all of them
+    const routes = new Map<string, string>();
+    for (const datacenter of datacenters) {
+      const ways = datacenter === this.#primary ? toPrimary : toOthers;
+      routes.set(datacenter, `${ways} > ${this.#published.get(datacenter)?.text ?? ''}`);
+    }
+    return routes;
   }
 
   #routesChanged(): void {
     const history = this.#history.addresses(this.#clock.now());
     const doors = [this.#fallbacks, this.#told, this.#remoteGateways(this.#primary), history];
-    const known = [this.#local().addresses, ...doors].flat();
-    this.#memory.retain(new Set(known.map(renderHostPort)));
+    const known = [this.#local().addresses, ...doors].flat().map(renderHostPort);
+    const retained = known.join();
+    if (retained !== this.#retained) this.#memory.retain(new Set(known));
+    this.#retained = retained;
     const before = this.#routes;
     this.#routes = this.#currentRoutes();
     const nothing = ' > ';
-    const changed = [...new Set([...before.keys(), ...this.#routes.keys()])]
-      .filter((dc) => (before.get(dc) ?? nothing) !== (this.#routes.get(dc) ?? nothing))
-      .sort();
+    const changed: string[] = [];
+    for (const [dc, route] of this.#routes) if (route !== (before.get(dc) ?? nothing)) changed.push(dc);
+    for (const [dc, route] of before) if (!this.#routes.has(dc) && route !== nothing) changed.push(dc);
+    changed.sort();
     if (changed.length > 0) for (const listener of [...this.#routeListeners]) listener(changed);
   }
 }
+
+function readRecord(state: FederationState): Published {
+  const list = gatewayList(state.MeshGateways, wanAddress);
+  return { state, list, text: textOf(list.addresses) };
+}
+
+/** Of sorted addresses, so that equal lists are equal texts. */
+const textOf = (addresses: readonly HostPort[]): string => addresses.map(renderHostPort).join();
 
 function listen<T>(listeners: Set<T>, listener: T): Disposable {
   listeners.add(listener);

@@ -71,13 +71,15 @@ export function watchForTwins(
   const told = new Set<string>();
   return (event) => {
     if (event.kind !== 'member-join' && event.kind !== 'member-update') return;
+    const all = members();
     for (const joined of event.members) {
       const datacenter = joined.tags['dc'] ?? '';
       if (told.has(datacenter)) continue;
-      const alone = members().flatMap((member) => {
+      const alone = all.flatMap((member) => {
+        // Asked first, because it costs least: most are of other datacenters.
+        if ((member.tags['dc'] ?? '') !== datacenter || member.status !== 'alive') return [];
         const server = readServer(member);
-        const twin = typeof server !== 'string' && server.alone && server.datacenter === datacenter;
-        return twin && member.status === 'alive' ? [member.name] : [];
+        return typeof server !== 'string' && server.alone ? [member.name] : [];
       });
       if (alone.length < 2) continue;
       if (told.size < toldMax) told.add(datacenter);
