@@ -8,10 +8,15 @@ import { debian, envoy, envoyVersions, Missing } from '../interop/peers.mjs';
 
 const known = ['slice', 'gateway', 'xds', 'gossip', 'federation', 'state', 'rpc', 'door', 'hostile'];
 const asked = process.argv.slice(2).filter((word) => word !== '--');
+const usage = `npm run bench -- [NAME…]      all without a name; there are: ${known.join(', ')}`;
+if (asked.includes('--help') || asked.includes('-h')) {
+  console.log(usage);
+  process.exit(0);
+}
 const unknown = asked.filter((name) => !known.includes(name));
 if (unknown.length > 0) {
-  console.error(`no benchmark '${unknown.join("', '")}'; known are: ${known.join(', ')}`);
-  process.exit(1);
+  console.error(`no benchmark '${unknown.join("', '")}'\n\n${usage}`);
+  process.exit(2);
 }
 /** Other programs a benchmark measures beside ours, by the variable it looks for them in; installed where they are not. */
 const baselines = {

@@ -20,6 +20,13 @@ const node = existsSync(pinnedNode) ? pinnedNode : process.execPath;
 
 const known = Object.keys(peers);
 const named = process.argv.slice(2).filter((arg) => arg !== '--');
+if (named.includes('--help') || named.includes('-h')) {
+  console.log(`npm run interop -- [NAME…]      all without a name; there are: ${known.join(', ')}
+
+  FED_REQUIRE_PEERS=a,b  fail, instead of skipping, when one of these cannot be had
+  CONSUL_BIN=path        a real Consul, which is never fetched: needed for consul, and used by chaos`);
+  process.exit(0);
+}
 const required = (process.env.FED_REQUIRE_PEERS ?? '').split(',').filter((name) => name !== '');
 for (const [source, names] of [
   ['argument', named],

@@ -1,26 +1,17 @@
 /**
  * demo.mjs: three datacenters on this machine, joined through their mesh gateways, for whoever has just arrived.
- *
- *   npm run demo                      stays up until Ctrl-C
- *   npm run demo -- --once --json     ends by itself; the last line of stdout is one JSON verdict; exit 0 if all held
  */
 import { rmSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { commandLine } from '@fed/tooling/command-line';
 import { Federation, temporaryFolder } from '@fed/tooling/federation';
 
-const { values: flags } = parseArgs({
-  options: {
-    once: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
+const usage = `npm run demo -- [--once] [--json]
+  --once  end by itself once everything was shown; without it the demo stays up until Ctrl-C
+  --json  end with one JSON verdict on stdout, exit code 0 if all held; progress goes to stderr`;
+const { values: flags } = commandLine(usage, {
+  once: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
 });
-if (flags.help) {
-  console.log(
-    'npm run demo -- [--once] [--json]\n  --once  end by itself once everything was shown\n  --json  end with one JSON verdict on stdout; progress goes to stderr',
-  );
-  process.exit(0);
-}
 
 const datacenters = ['dc1', 'dc2', 'dc3'];
 const say = (text) => (flags.json ? process.stderr : process.stdout).write(`${text}\n`);

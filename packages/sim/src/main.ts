@@ -1,16 +1,8 @@
 /**
- * main.ts: the simulator from the command line.
- *
- *   npm run sim -- [--seeds 20] [--first 1] [--nodes N] [--verify]          bad days, each followed by a good one
- *   npm run sim -- --federation [--seeds 20] [--first 1] [--nodes N] [--verify]   the same for whole federations
- *   npm run sim -- --scenario scale [--nodes N]       what 20, 50, 100, 200 datacenters (or N) cost each of their servers
- *   npm run sim -- --scenario spread [--nodes 1000] [--rumours 20]          gossip rounds to everybody, beside SWIM
- *   npm run sim -- --scenario lifeguard [--nodes 128] [--seeds 1]           false positives, with Lifeguard and without
- *
- * `--workers N` runs so many at a time; all cores by default. Exits with 1 when a rule was violated or a goal missed.
+ * main.ts: the simulator from the command line. Exits with 1 when a rule was violated or a goal missed, 2 for wrong flags.
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
+import { commandLine } from '@fed/tooling/command-line';
 import { runDays } from './days.ts';
 import { contactsPerRound, roundsToAll } from './epidemic.ts';
 import { runFederationDays } from './federation/days.ts';
@@ -35,17 +27,25 @@ const slowMembers = [4, 16, 32];
 const stallsMs = [2_048, 8_192, 32_768];
 const pausesMs = [64, 4_096];
 
-const { values } = parseArgs({
-  options: {
-    scenario: { type: 'string', default: 'days' },
-    seeds: { type: 'string' },
-    first: { type: 'string', default: '1' },
-    nodes: { type: 'string' },
-    rumours: { type: 'string', default: '20' },
-    workers: { type: 'string', default: String(availableParallelism()) },
-    verify: { type: 'boolean', default: false },
-    federation: { type: 'boolean', default: false },
-  },
+const usage = `npm run sim -- [--seeds 20] [--first 1] [--nodes N] [--verify]      bad days of one gossip pool, each followed by a good one
+npm run sim -- --federation [--seeds 20] [--first 1] [--nodes N] [--verify]      the same for federations of N datacenters
+npm run sim -- --scenario scale [--nodes N]              what 20, 50, 100, 200 datacenters (or N) cost each of their servers
+npm run sim -- --scenario spread [--nodes 1000] [--rumours 20]           gossip rounds to everybody, beside SWIM's prediction
+npm run sim -- --scenario lifeguard [--nodes 128] [--seeds 1]            false positives, with Lifeguard and without
+
+  --first S    the first seed: one that failed is replayed with --first S --seeds 1
+  --verify     each seed twice, and both must leave the same trace
+  --workers N  so many at a time; all cores by default`;
+
+const { values, refuse, integer } = commandLine(usage, {
+  scenario: { type: 'string', default: 'days' },
+  seeds: { type: 'string' },
+  first: { type: 'string', default: '1' },
+  nodes: { type: 'string' },
+  rumours: { type: 'string', default: '20' },
+  workers: { type: 'string', default: String(availableParallelism()) },
+  verify: { type: 'boolean', default: false },
+  federation: { type: 'boolean', default: false },
 });
 const first = integer('first', values.first);
 const workers = integer('workers', values.workers);
@@ -76,7 +76,7 @@ switch (scenario) {
     finish(await lifeguard(nodes ?? 128, integer('seeds', values.seeds ?? '1')));
     break;
   default:
-    throw new Error(`--scenario ${values.scenario}: there are days, federation, scale, spread and lifeguard`);
+    refuse(`--scenario ${values.scenario}: there are days, federation, scale, spread and lifeguard`);
 }
 
 async function spread(members: number, rumours: number): Promise<boolean> {
@@ -154,10 +154,4 @@ function progress(text: string): void {
 
 function finish(good: boolean): void {
   process.exitCode = good ? 0 : 1;
-}
-
-function integer(name: string, text: string): number {
-  const n = Number(text);
-  if (Number.isInteger(n) && n >= 1) return n;
-  throw new Error(`--${name} ${text}: give an integer, 1 or more`);
 }

@@ -1,21 +1,20 @@
 /**
- * main.ts: `npm run crash [-- --runs N] [--seed S]`: a thousand runs of 32 writers, each killed at a random point or at a fault
+ * main.ts: `npm run crash`: a thousand runs of 32 writers, each killed at a random point or at a fault
  * point between write, sync and rename, on a disk that tears, flips bits and fills up. Ends with 1 and the seed on the
  * first broken promise.
  */
-import { parseArgs } from 'node:util';
+import { commandLine } from '@fed/tooling/command-line';
 import { crashRounds } from './rounds.ts';
 
-const { values } = parseArgs({
-  options: {
+const { values, integer } = commandLine(
+  'npm run crash -- [--runs 1000] [--seed S]      writers killed at a random point, on a disk that tears; nothing may be lost',
+  {
     runs: { type: 'string', default: '1000' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
   },
-});
-const runs = Number(values.runs);
-const seed = Number(values.seed);
-if (!Number.isInteger(runs) || runs < 1 || !Number.isInteger(seed))
-  throw new Error('--runs and --seed are integers');
+);
+const runs = integer('runs', values.runs);
+const seed = integer('seed', values.seed, 0);
 
 console.log(`crash: ${runs} runs, seed ${seed}`);
 const began = performance.now();

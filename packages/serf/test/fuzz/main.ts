@@ -1,12 +1,12 @@
 /**
- * main.ts: `npm run fuzz [-- --inputs N] [--seed S] [--only PARSER]`: a million strange inputs for every parser of gossip.
+ * main.ts: `npm run fuzz`: a million strange inputs for every parser of gossip.
  *
  * Half are recorded bytes, spoiled (mutate.ts); the other half is fast-check's own idea of bytes, spoiled ones among
  * them, and when one of those fails it is shrunk. An input fails the run when it causes anything but a value or the
  * parser's own refusal, when the result is out of its bounds, when it takes longer than `inputMsMax`, or when the
  * process has grown by more than `growthBytesMax` meanwhile. Lives here: the loop and its bounds.
  */
-import { parseArgs } from 'node:util';
+import { commandLine } from '@fed/tooling/command-line';
 import fc from 'fast-check';
 import { Dice, mutate } from './mutate.ts';
 import { type Parser, parsers } from './parsers.ts';
@@ -17,20 +17,19 @@ const growthBytesMax = 256 * 1024 * 1024;
 const inputMsMax = 2_000;
 const inputsBetweenLooks = 2_000;
 
-const { values } = parseArgs({
-  options: {
+const names = parsers.map(({ name }) => `'${name}'`).join(', ');
+const { values, refuse, integer } = commandLine(
+  `npm run fuzz -- [--inputs 1000000] [--seed S] [--only PARSER]      strange inputs, so many for every parser\n\nparsers: ${names}`,
+  {
     inputs: { type: 'string', default: '1000000' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     only: { type: 'string' },
   },
-});
-const inputs = Number(values.inputs);
-const seed = Number(values.seed);
-if (!Number.isInteger(inputs) || inputs < 1 || !Number.isInteger(seed))
-  throw new Error('--inputs and --seed are integers');
+);
+const inputs = integer('inputs', values.inputs);
+const seed = integer('seed', values.seed, 0);
 const asked = parsers.filter(({ name }) => values.only === undefined || name === values.only);
-if (asked.length === 0)
-  throw new Error(`no parser '${values.only}'; there are: ${parsers.map(({ name }) => name).join(', ')}`);
+if (asked.length === 0) refuse(`--only ${values.only}: no such parser`);
 
 /** What one parser was given, and how it took it. */
 class Tally {
