@@ -8,6 +8,7 @@
  */
 import { deregister, register } from './catalog.ts';
 import { type Command, decodeCommand, ignoreUnknownFlag } from './command.ts';
+import { applyConfigEntry } from './config-entries/apply.ts';
 import { applyCa } from './connect-ca.ts';
 import { FsmError } from './errors.ts';
 import { newFederationState, withIndexes } from './new-row.ts';
@@ -51,6 +52,8 @@ function applyCommand(tx: Transaction, command: Command): CommandResult {
       return null;
     case 'connectCa':
       return applyCa(tx, command.request);
+    case 'configEntry':
+      return applyConfigEntry(tx, command.request);
     case 'foreign':
       if ((command.typeByte & ignoreUnknownFlag) !== 0) return null;
       throw new FsmError('unsupported', `no meaning is known for log entries of type ${command.typeByte}`);

@@ -5,9 +5,14 @@
  * was, so that a newer neighbour's command never stops an older replica.
  * Lives here: the union of commands, bytes to command, command to bytes. Must not live here: what a command does (apply.ts).
  * Sources: Consul agent/structs/structs.go (MessageType, RegisterRequest, DeregisterRequest), federation_state.go,
- * agent/consul/fsm/commands_oss.go (v1.9.8).
+ * config_entry.go, agent/consul/fsm/commands_oss.go (v1.9.8).
  */
 import { MsgpackError, Reader, type Value, Writer } from '@fed/msgpack';
+import {
+  type ConfigEntryRequest,
+  decodeConfigEntryRequest,
+  encodeConfigEntryRequest,
+} from './config-entries/wire.ts';
 import { FsmError, RowError } from './errors.ts';
 import { newCoordinate, newFederationState } from './new-row.ts';
 import { binaryKeys, shapes } from './row-shapes.ts';
@@ -32,7 +37,7 @@ export const messageType = {
   caProviderState: 14, // in snapshots only
   caConfig: 15, // in snapshots only
   index: 16,
-  configEntry: 22, // in snapshots only: kept for others
+  configEntry: 22,
   federationState: 30,
 } as const;
 
@@ -89,6 +94,7 @@ export type Command =
     }
   | { readonly type: 'coordinates'; readonly updates: readonly Coordinate[] }
   | { readonly type: 'connectCa'; readonly request: CaRequest }
+  | { readonly type: 'configEntry'; readonly request: ConfigEntryRequest }
   | { readonly type: 'foreign'; readonly typeByte: number; readonly body: Uint8Array };
 
 const registerFields = {
@@ -168,6 +174,8 @@ export function encodeCommand(command: Command): Uint8Array {
       return out.u8(messageType.coordinates).value(command.updates).take();
     case 'connectCa':
       return out.u8(messageType.connectCa).value(command.request).take();
+    case 'configEntry':
+      return out.u8(messageType.configEntry).raw(encodeConfigEntryRequest(command.request)).take();
     case 'foreign':
       return out.u8(command.typeByte).verbatim(command.body).take();
   }
@@ -189,6 +197,8 @@ export function decodeCommand(bytes: Uint8Array): Command {
         return { type: 'coordinates', updates: coordinateList(body(bytes)) };
       case messageType.connectCa:
         return { type: 'connectCa', request: newCaRequest(body(bytes)) };
+      case messageType.configEntry:
+        return { type: 'configEntry', request: decodeConfigEntryRequest(new Reader(bytes, 1).bytes()) };
       default:
         return { type: 'foreign', typeByte, body: Uint8Array.from(bytes.subarray(1)) };
     }

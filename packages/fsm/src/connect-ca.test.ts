@@ -1,6 +1,5 @@
 /** The certificate authority's commands, and what of them a snapshot keeps. */
 import assert from 'node:assert/strict';
-import { Writer } from '@fed/msgpack';
 import { describe, test } from 'vitest';
 import { type ApplyResult, apply } from './apply.ts';
 import { encodeCommand, newCaRequest } from './command.ts';
@@ -129,37 +128,4 @@ test('a snapshot brings back roots, configuration, signing state and the serial 
     ),
     4,
   );
-});
-
-test('config entries of a snapshot are listed with their kind, their value byte for byte', () => {
-  const entry = new Writer().value({ Kind: 'proxy-defaults', Name: 'global' }).take();
-  const request = new Writer()
-    .str('proxy-defaults')
-    .map(4)
-    .str('Datacenter')
-    .str('')
-    .str('Entry')
-    .verbatim(entry)
-    .str('Op')
-    .str('')
-    .str('Token')
-    .str('')
-    .take();
-  const store = new Store();
-  const header = new Writer().value({ LastIndex: 9 }).take();
-  const index = new Writer().u8(16).value({ Key: 'config-entries', Value: 8 }).take();
-  restoreRecords(store, [header, new Writer().u8(22).raw(request).take(), index]);
-  const { index: at, rows } = store.configEntries();
-  assert.equal(at, 8);
-  assert.deepEqual(
-    rows.map((row) => [row.kind, Buffer.from(row.value).toString('hex')]),
-    [['proxy-defaults', Buffer.from(entry).toString('hex')]],
-  );
-});
-
-test('a config entry that is none is the snapshot’s fault', () => {
-  const store = new Store();
-  const header = new Writer().value({ LastIndex: 9 }).take();
-  restoreRecords(store, [header, new Writer().u8(22).raw(Uint8Array.of(0xc1)).take()]);
-  assert.throws(() => store.configEntries(), { code: 'malformed' });
 });

@@ -18,6 +18,31 @@ export {
   newRegisterRequest,
   type RegisterRequest,
 } from './command.ts';
+export type { ConfigEntryOp } from './config-entries/apply.ts';
+export {
+  type ConfigEntry,
+  type ConfigEntryValue,
+  configEntryNamed,
+  entryIndexes,
+  entryWithIndexes,
+  newConfigEntry,
+  sameConfigEntry,
+} from './config-entries/entry.ts';
+export { configEntryJson } from './config-entries/json.ts';
+export {
+  configEntryKinds,
+  configEntrySchemas,
+  type EntryField,
+  type EntryFields,
+  type EntryShape,
+} from './config-entries/schema.ts';
+export {
+  type ConfigEntryRequest,
+  decodeConfigEntryRequest,
+  encodeConfigEntry,
+  encodeConfigEntryRequest,
+  readConfigEntry,
+} from './config-entries/wire.ts';
 export { type CaOp, caSerialKey } from './connect-ca.ts';
 export type { EngineHooks, EngineStats, Leadership, LogEngine, OpenEngine } from './engine.ts';
 export { FsmError, RowError, SnapshotError } from './errors.ts';
@@ -58,7 +83,6 @@ export type {
   CheckDefinition,
   CheckRow,
   CheckServiceNode,
-  ConfigEntry,
   Coordinate,
   DurationNs,
   ExposeConfig,

@@ -6,13 +6,13 @@
  * Lives here: the reading face of the store. Must not live here: how answers are found, or who waits for them.
  * Source of the index rules: Consul agent/consul/state/catalog.go, federation_state.go (v1.9.8).
  */
+import type { ConfigEntry } from './config-entries/entry.ts';
 import type {
   CaConfig,
   CaProviderState,
   CaRoot,
   CheckRow,
   CheckServiceNode,
-  ConfigEntry,
   Coordinate,
   FederationState,
   NodeRow,
@@ -55,6 +55,8 @@ export interface ReadStore {
   caConfig(): { readonly index: number; readonly row: CaConfig | undefined };
   /** What the built-in authority signs with. Holds a private key: for the signer only. */
   caProviderState(id: string): { readonly index: number; readonly row: CaProviderState | undefined };
-  /** Config entries that came with a snapshot, in its order. Throws FsmError `malformed` if one is not what it claims to be. */
-  configEntries(): Rows<ConfigEntry>;
+  /** Config entries by kind and name, or those of one kind. The index is the table's, whichever kind. */
+  configEntries(kind?: string): Rows<ConfigEntry>;
+  /** The name is case-insensitive. */
+  configEntry(kind: string, name: string): { readonly index: number; readonly row: ConfigEntry | undefined };
 }

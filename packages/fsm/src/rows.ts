@@ -207,9 +207,6 @@ export type CaProviderState = {
   readonly RootCert: string;
 };
 
-/** A config entry we only keep for others: its kind, and its value as it stands on the wire. */
-export type ConfigEntry = { readonly kind: string; readonly value: Uint8Array };
-
 export type Coordinate = {
   readonly Coord: {
     readonly Adjustment: number | Float;

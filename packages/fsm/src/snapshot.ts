@@ -11,6 +11,8 @@ import { MsgpackError, Reader, type Value, Writer } from '@fed/msgpack';
 import { restoreFederationState, updateCoordinates } from './apply.ts';
 import { register } from './catalog.ts';
 import { type Command, decodeCommand, encodeCommand, messageType, newRegisterRequest } from './command.ts';
+import { restoreConfigEntry } from './config-entries/apply.ts';
+import type { ConfigEntry } from './config-entries/entry.ts';
 import { restoreCa } from './connect-ca.ts';
 import { FsmError, RowError, SnapshotError } from './errors.ts';
 import { newCaConfig, newCaProviderState, newCaRoot } from './new-row.ts';
@@ -65,6 +67,7 @@ export function decodeRecord(bytes: Uint8Array): SnapshotRecord {
     case 'register':
     case 'federationState':
     case 'coordinates':
+    case 'configEntry':
       return { kind: 'command', command };
     case 'foreign':
       return { kind: 'foreign', record: { typeByte: command.typeByte, body: command.body } };
@@ -105,6 +108,7 @@ export function snapshotRecords(store: Store): Iterable<Uint8Array> {
     caRoots: tables.caRoots.values(),
     caProviderStates: tables.caProviderStates.values(),
     caConfig: tables.caConfig.values(),
+    configEntries: tables.configEntries.values(),
     indexes: tables.indexes.entries(),
     foreign: tables.foreign,
   };
@@ -119,6 +123,7 @@ type Captured = {
   readonly caRoots: readonly CaRoot[];
   readonly caProviderStates: readonly CaProviderState[];
   readonly caConfig: readonly CaConfig[];
+  readonly configEntries: readonly ConfigEntry[];
   readonly indexes: ReturnType<Tables['indexes']['entries']>;
   readonly foreign: readonly ForeignRecord[];
 };
@@ -163,7 +168,8 @@ function* records(state: Captured): Generator<Uint8Array> {
   for (const row of state.caRoots) yield encodeRecord({ kind: 'caRoot', row });
   for (const row of state.caProviderStates) yield encodeRecord({ kind: 'caProviderState', row });
   for (const row of state.caConfig) yield encodeRecord({ kind: 'caConfig', row });
-  yield* foreign(state.foreign, 'beforeFederation');
+  for (const entry of state.configEntries)
+    yield encodeCommand({ type: 'configEntry', request: { op: 'upsert', entry } });
   for (const row of state.federationStates)
     yield encodeCommand({ type: 'federationState', op: 'upsert', state: row });
   yield* foreign(state.foreign, 'beforeIndexes');
@@ -176,11 +182,11 @@ function registration(request: { readonly [key: string]: unknown }): Uint8Array 
 }
 
 /** The original writes newer kinds after the federation states, and the chunking state after everything. */
-function place(typeByte: number): 'beforeAuthority' | 'beforeFederation' | 'beforeIndexes' | 'last' {
+function place(typeByte: number): 'beforeAuthority' | 'beforeIndexes' | 'last' {
   const chunkingState = 29;
   if (typeByte === chunkingState) return 'last';
   if (typeByte > messageType.federationState) return 'beforeIndexes';
-  return typeByte === messageType.configEntry ? 'beforeFederation' : 'beforeAuthority';
+  return 'beforeAuthority';
 }
 
 function* foreign(all: readonly ForeignRecord[], where: ReturnType<typeof place>): Generator<Uint8Array> {
@@ -238,6 +244,9 @@ function restoreRecord(tx: Transaction, record: SnapshotRecord, foreignRecords: 
         case 'federationState':
           // The operation is not looked at: what stands in a snapshot is.
           if (record.command.state !== null) restoreFederationState(tx, record.command.state);
+          return;
+        case 'configEntry':
+          restoreConfigEntry(tx, record.command.request.entry);
           return;
       }
   }

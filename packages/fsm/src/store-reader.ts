@@ -6,7 +6,7 @@
  * Lives here: every query. Must not live here: changes.
  * Source of the index each query returns: Consul agent/consul/state/catalog.go, federation_state.go (v1.9.8).
  */
-import { configEntriesIn } from './config-entries.ts';
+import type { ConfigEntry } from './config-entries/entry.ts';
 import type { ReadStore, Rows } from './read-store.ts';
 import type {
   CaConfig,
@@ -14,7 +14,6 @@ import type {
   CaRoot,
   CheckRow,
   CheckServiceNode,
-  ConfigEntry,
   Coordinate,
   FederationState,
   NodeRow,
@@ -195,9 +194,21 @@ export class StoreReader implements ReadStore {
     };
   }
 
-  configEntries(): Rows<ConfigEntry> {
-    // Only a restore brings them, and that wakes everyone.
-    return { index: this.index(indexKey.configEntries), rows: configEntriesIn(this.#tables.foreign) };
+  configEntries(kind?: string): Rows<ConfigEntry> {
+    this.#trail?.add(kind === undefined ? watchKey.configEntries : watchKey.configEntriesOf(kind));
+    const { configEntries } = this.#tables;
+    return {
+      index: this.#highest(indexKey.configEntries),
+      rows: kind === undefined ? configEntries.values() : configEntries.withPrefix(prefixOf(kind)),
+    };
+  }
+
+  configEntry(kind: string, name: string): { index: number; row: ConfigEntry | undefined } {
+    this.#trail?.add(watchKey.configEntriesOf(kind));
+    return {
+      index: this.#highest(indexKey.configEntries),
+      row: this.#tables.configEntries.get(keyOf(kind, name)),
+    };
   }
 
   #highest(...keys: readonly string[]): number {

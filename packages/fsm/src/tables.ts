@@ -7,6 +7,7 @@
  * Source of table and index layout: Consul agent/consul/state/catalog_oss.go (v1.9.8).
  */
 import assert from 'node:assert/strict';
+import type { ConfigEntry } from './config-entries/entry.ts';
 import { OrderedMap } from './ordered-map.ts';
 import type {
   CaConfig,
@@ -50,6 +51,8 @@ export const watchKey = {
   caRoots: 'connect-ca-roots',
   caConfig: 'connect-ca-config',
   caProviderStates: 'connect-ca-builtin',
+  configEntries: 'config-entries',
+  configEntriesOf: (kind: string): string => `config-entries:${keyOf(kind)}`,
   federationState: (datacenter: string): string => `federation-state:${keyOf(datacenter)}`,
   node: (node: string): string => `node:${keyOf(node)}`,
   nodeServices: (node: string): string => `node-services:${keyOf(node)}`,
@@ -95,6 +98,7 @@ export class Tables {
   readonly caProviderStates: OrderedMap<CaProviderState> = new OrderedMap();
   /** At most one row. */
   readonly caConfig: OrderedMap<CaConfig> = new OrderedMap();
+  readonly configEntries: OrderedMap<ConfigEntry> = new OrderedMap();
   readonly indexes: OrderedMap<number> = new OrderedMap();
   foreign: readonly ForeignRecord[] = [];
 }
@@ -245,6 +249,21 @@ export class Transaction {
   deleteCaProviderState(id: string): void {
     this.#delete(this.tables.caProviderStates, id);
     this.touch(watchKey.caProviderStates);
+  }
+
+  putConfigEntry(entry: ConfigEntry): void {
+    this.#set(this.tables.configEntries, keyOf(entry.kind, entry.name), entry);
+    this.#touchConfigEntry(entry.kind);
+  }
+
+  deleteConfigEntry(entry: ConfigEntry): void {
+    this.#delete(this.tables.configEntries, keyOf(entry.kind, entry.name));
+    this.#touchConfigEntry(entry.kind);
+  }
+
+  #touchConfigEntry(kind: string): void {
+    this.touch(watchKey.configEntries);
+    this.touch(watchKey.configEntriesOf(kind));
   }
 
   #touchNode(node: string): void {

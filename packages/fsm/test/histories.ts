@@ -1,7 +1,9 @@
 /** Random histories over few names, so that commands meet: renames, stolen names, the last instance of a service, … */
+import type { Value } from '@fed/msgpack';
 import * as fc from 'fast-check';
 import { apply } from '../src/apply.ts';
 import { type Command, encodeCommand, newDeregisterRequest, newRegisterRequest } from '../src/command.ts';
+import { newConfigEntry } from '../src/config-entries/entry.ts';
 import { newCoordinate, newFederationState } from '../src/new-row.ts';
 import type { ReadStore } from '../src/read-store.ts';
 import { Store } from '../src/store.ts';
@@ -74,6 +76,27 @@ const foreign: fc.Arbitrary<Command> = fc.constantFrom<Command>(
   { type: 'foreign', typeByte: 21 | 0x80, body: Uint8Array.of(0xc0) },
 );
 
+const configEntry: fc.Arbitrary<Command> = fc
+  .record({
+    op: fc.constantFrom(
+      'upsert',
+      'upsert',
+      'upsert-cas',
+      'delete',
+      'delete-cas',
+      'replicate-upsert',
+      'nonsense',
+    ),
+    kind: fc.constantFrom('service-resolver', 'service-defaults', 'from-tomorrow'),
+    Name: fc.constantFrom('web', 'WEB', 'db', ''),
+    ModifyIndex: small,
+    Redirect: fc.constantFrom<Value>(null, { Service: 'web' }, { Service: 'db' }),
+  })
+  .map(({ op, kind, ...value }) => ({
+    type: 'configEntry',
+    request: { op, entry: newConfigEntry(kind, value) },
+  }));
+
 /** Log entries, as bytes. */
 export const history: fc.Arbitrary<readonly Uint8Array[]> = fc.array(
   fc.oneof(
@@ -81,6 +104,7 @@ export const history: fc.Arbitrary<readonly Uint8Array[]> = fc.array(
     { weight: 3, arbitrary: deregister.map(encodeCommand) },
     { weight: 3, arbitrary: federationState.map(encodeCommand) },
     { weight: 1, arbitrary: coordinates.map(encodeCommand) },
+    { weight: 3, arbitrary: configEntry.map(encodeCommand) },
     { weight: 1, arbitrary: foreign.map(encodeCommand) },
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 6 }) },
   ),
@@ -97,6 +121,11 @@ export const questions: readonly {
   { name: 'serviceDump', ask: (s) => s.serviceDump() },
   { name: 'coordinates', ask: (s) => s.coordinates() },
   { name: 'federationStates', ask: (s) => s.federationStates() },
+  { name: 'configEntries', ask: (s) => s.configEntries() },
+  ...['service-resolver', 'nothing'].flatMap((kind) => [
+    { name: `configEntries ${kind}`, ask: (s: ReadStore) => s.configEntries(kind) },
+    { name: `configEntry ${kind}`, ask: (s: ReadStore) => s.configEntry(kind, 'web') },
+  ]),
   ...['n1', 'n2', 'n3', 'nobody'].flatMap((name) => [
     { name: `node ${name}`, ask: (s: ReadStore) => s.node(name) },
     { name: `nodeServices ${name}`, ask: (s: ReadStore) => s.nodeServices(name) },
