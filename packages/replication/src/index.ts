@@ -12,6 +12,16 @@ export {
 export { type BackoffRange, backoffMs } from './backoff.ts';
 export { inOrder, routableText, sameRecord } from './content.ts';
 export { type Difference, diff } from './diff.ts';
+export {
+  type EntryOp,
+  type EntryReplicator,
+  type EntryReplicatorConfig,
+  type EntryReplicatorOptions,
+  type EntryRound,
+  entryReplicatorDefaults,
+  openEntryReplicator,
+} from './entry-replicator.ts';
+export type { EntryAnswer } from './entry-round.ts';
 export { type FailureKind, PeerAnswerError, ReplicationError } from './errors.ts';
 export {
   datacenterSupports,
