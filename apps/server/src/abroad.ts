@@ -12,7 +12,7 @@ import type { Value } from '@fed/msgpack';
 import { RpcApplicationError, RpcError, type RpcPool } from '@fed/rpc';
 import type { RoomEvent } from './log.ts';
 import type { Router } from './router.ts';
-import { asArgs, integer } from './rpc/args.ts';
+import { type Args, asArgs, integer } from './rpc/args.ts';
 import type { AskOptions } from './rpc/ask.ts';
 import type { Observed } from './status/observed.ts';
 
@@ -138,7 +138,7 @@ function otherThan(tried: ReadonlySet<string>, o: AbroadOptions, datacenter: str
 }
 
 /** Reads carry query options and writes do not; source: Consul agent/structs (QueryOptions, WriteRequest: IsRead). */
-const isRead = (args: Value): boolean => asArgs(args)['AllowStale'] !== undefined;
+const isRead = (args: Value): boolean => plainArgs(args)['AllowStale'] !== undefined;
 
 /** The same error, with the hop that failed and what to do about it at the end of its message. */
 function explained(o: AbroadOptions, datacenter: string, error: unknown): Error {
@@ -169,9 +169,14 @@ function causeOf(error: unknown): UnreachableError | undefined {
 
 /** A blocking query may take its wait, the jitter the other side adds (1/16), and the time to find a leader. */
 export function patienceMs(o: QueryTimes, args: Value): number {
-  const asked = asArgs(args);
+  const asked = plainArgs(args);
   if (integer(asked, 'MinQueryIndex') === 0) return answerMsMax;
   const waitMs = integer(asked, 'MaxQueryTime') / 1e6;
   const effectiveMs = waitMs > 0 ? Math.min(waitMs, o.queryTimeMaxMs) : o.queryTimeDefaultMs;
   return effectiveMs * (1 + 1 / 16) + o.holdTimeoutMs;
+}
+
+/** A body that is one raw string is a write: it asks for no waiting, and must not be sent twice. */
+function plainArgs(args: Value): Args {
+  return args instanceof Uint8Array ? {} : asArgs(args);
 }

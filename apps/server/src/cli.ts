@@ -68,6 +68,8 @@ async function main(argv: readonly string[]): Promise<void> {
   addClientCommands(program, print);
   const { addXdsCommands } = await import('./commands/xds-commands.ts');
   addXdsCommands(program, print);
+  const { addConfigCommands } = await import('./commands/config-commands.ts');
+  addConfigCommands(program, print);
   const { addEventCommand } = await import('./commands/event-command.ts');
   addEventCommand(program, print);
   const { addGatewayCommands } = await import('./commands/gateway-commands.ts');

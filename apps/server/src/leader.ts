@@ -9,15 +9,24 @@
 import { type Command, type FederationState, type Fsm, type NodeRow, newFederationState } from '@fed/fsm';
 import type { Locator } from '@fed/gateway-locator';
 import { goTime } from '@fed/msgpack';
-import { openGatewayAntiEntropy, openPruning, openReplicator } from '@fed/replication';
+import { openEntryReplicator, openGatewayAntiEntropy, openPruning, openReplicator } from '@fed/replication';
 import type { Serf } from '@fed/serf';
 import type { Config } from './config/config.ts';
+import { fetchConfigEntries } from './config-entries/fetch.ts';
 import type { Authority } from './connect-ca/authority.ts';
 import { openFollowRoots } from './connect-ca/follow-roots.ts';
 import { classifyFailure } from './failure-kind.ts';
 import { openReconciler } from './lan/reconciler.ts';
 import { tellReconciled } from './lan/telling.ts';
-import { type Log, tellAntiEntropy, tellPruning, tellRoots, tellRound, tellTerm } from './log.ts';
+import {
+  type Log,
+  tellAntiEntropy,
+  tellEntryRound,
+  tellPruning,
+  tellRoots,
+  tellRound,
+  tellTerm,
+} from './log.ts';
 import { onRestored } from './on-restored.ts';
 import type { Router } from './router.ts';
 import type { Ask } from './rpc/ask.ts';
@@ -130,7 +139,9 @@ async function openTerm(o: LeaderOptions, term: number, over: AbortSignal): Prom
     rng,
   });
   const others =
-    primary === datacenter ? [openPrimaryDuty(o, fsm)] : [openSecondaryDuty(o, fsm), openRootsDuty(o, fsm)];
+    primary === datacenter
+      ? [openPrimaryDuty(o, fsm)]
+      : [openSecondaryDuty(o, fsm), openRootsDuty(o, fsm), openEntriesDuty(o, fsm)];
   return {
     wake() {
       antiEntropy.wake();
@@ -207,5 +218,20 @@ function openRootsDuty(o: LeaderOptions, fsm: InTerm): Duty {
     clock: world.clock,
     rng: world.rng,
     onTurn: (turn) => tellRoots(o.log, turn),
+  });
+}
+
+/** What operators say in the primary holds here, too. */
+function openEntriesDuty(o: LeaderOptions, fsm: InTerm): Duty {
+  const { config, world, ask } = o;
+  return openEntryReplicator({
+    fetchRemote: (minIndex, signal) => fetchConfigEntries({ ask, primary: config.primary, minIndex, signal }),
+    fetchLocal: () => fsm.store.configEntries().rows,
+    apply: async ({ kind, entry }) => {
+      await fsm.apply({ type: 'configEntry', request: { op: `replicate-${kind}`, entry } });
+    },
+    onRound: (round) => tellEntryRound(o.log, round),
+    clock: world.clock,
+    rng: world.rng,
   });
 }

@@ -3,7 +3,7 @@
  */
 import { ReportLimit } from '@fed/alpn-mux';
 import type { LogEvent } from '@fed/fsm';
-import type { AntiEntropyEvent, PruningEvent, Round } from '@fed/replication';
+import type { AntiEntropyEvent, EntryRound, PruningEvent, Round } from '@fed/replication';
 import { RpcApplicationError, RpcError } from '@fed/rpc';
 import type { DestinationStream, Logger } from 'pino';
 import { UnansweredError } from './abroad.ts';
@@ -132,6 +132,21 @@ export function tellRound(log: Log, round: Round): void {
     { room, stage: round.failure?.stage, kind: round.failure?.kind, doubt: round.doubt, waitMs, cause },
     'round failed; trying again',
   );
+}
+
+export function tellEntryRound(log: Log, round: EntryRound): void {
+  const room = 'config-entries';
+  const { upserts, deletions, remoteIndex, waitMs, doubt } = round;
+  if (round.failure !== undefined) {
+    const cause = (round.failure.error as Error).message;
+    log.warn(
+      { room, stage: round.failure.stage, waitMs, cause },
+      "the primary's config entries could not be copied; trying again",
+    );
+  } else if (upserts + deletions > 0)
+    log.info({ room, upserts, deletions, remoteIndex }, 'config entries copied');
+  if (doubt !== undefined)
+    log.warn({ room, doubt, waitMs }, 'the primary lists fewer config entries than there were; asking again');
 }
 
 export function tellHealth(log: Log, { datacenter, answered, silent }: HealthRound): void {

@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
@@ -73,6 +73,50 @@ describe('a federation that has formed', () => {
     await federation.put('dc2', '/v1/agent/check/pass/service:web');
     const woken = (await (await waiting).json()) as readonly { Service: { Port: number } }[];
     expect(woken.map((row) => row.Service.Port)).toEqual([80]);
+  });
+
+  test('a config entry written in a secondary is the primary’s, comes to all, and goes from all', async () => {
+    const file = join(folder, 'resolver.hcl');
+    writeFileSync(
+      file,
+      `kind = "service-resolver"
+       name = "db"
+       default_subset = "v1"
+       subsets { v1 { filter = "Service.Meta.version == v1" } }`,
+    );
+    const fed = (dc: string, ...args: string[]) => {
+      const server = ['--http-addr', federation.site(dc).httpUrl];
+      return spawnSync(process.execPath, [fedCli, 'config', ...args, ...server], { encoding: 'utf8' });
+    };
+    expect(fed('dc2', 'write', file)).toMatchObject({
+      status: 0,
+      stdout: 'Config entry written: service-resolver/db\n',
+    });
+    for (const dc of datacenters) {
+      await federation.until(`${dc} has the entry`, patienceMs, async () => {
+        const path = '/v1/config/service-resolver';
+        return (await federation.get<readonly unknown[]>(dc, path)).length === 1;
+      });
+      const shown = fed(dc, 'read', '--kind', 'service-resolver', '--name', 'db');
+      expect(JSON.parse(shown.stdout)).toMatchObject({ DefaultSubset: 'v1' });
+      expect(fed(dc, 'list', '--kind', 'service-resolver').stdout).toBe('db\n');
+    }
+    expect(fed('dc1', 'write', '--cas', file)).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('Config entry not updated: service-resolver/db; somebody wrote it'),
+    });
+    writeFileSync(file, 'kind = "service-resolver"\nnaem = "db"');
+    expect(fed('dc1', 'write', file).stderr).toMatch(
+      /resolver\.hcl: .*invalid config key "naem"; known there/,
+    );
+    expect(fed('dc3', 'delete', '--kind', 'service-resolver', '--name', 'db').stdout).toBe(
+      'Config entry deleted: service-resolver/db\n',
+    );
+    for (const dc of datacenters)
+      await federation.until(`${dc} has it no more`, patienceMs, async () => {
+        const path = '/v1/config/service-resolver';
+        return (await federation.get<readonly unknown[]>(dc, path)).length === 0;
+      });
   });
 
   test('a service of the mesh in dc2 is reached from dc1 by its name, through both gateways, TLS end to end', async () => {

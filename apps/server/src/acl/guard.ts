@@ -12,6 +12,7 @@ import { RpcApplicationError } from '@fed/rpc';
 import { type Args, asArgs, text } from '../rpc/args.ts';
 import type { Endpoint } from '../rpc/ask.ts';
 import { type Access, AccessError, need, needKeyring, needManagement, needOperator } from './access.ts';
+import { entriesSeen, needEntryRead, needEntryWrite } from './config-entries.ts';
 import type { Authorizer } from './rules.ts';
 
 interface Rule {
@@ -185,8 +186,11 @@ const rules: Readonly<Record<string, Rule>> = {
 
   'ConnectCA.Roots': open,
   'ConnectCA.SignIntermediate': operatorWrite,
-  // Entries of every kind travel as bytes that are not looked into here.
-  'ConfigEntry.ListAll': operatorRead,
+  'ConfigEntry.Apply': { before: needEntryWrite },
+  'ConfigEntry.Delete': { before: needEntryWrite },
+  'ConfigEntry.Get': { before: (who, args) => needEntryRead(who, text(args, 'Kind'), text(args, 'Name')) },
+  'ConfigEntry.List': { after: entriesSeen },
+  'ConfigEntry.ListAll': { after: entriesSeen },
   'Intention.List': operatorRead,
 
   'Coordinate.ListDatacenters': open,

@@ -32,6 +32,8 @@ export interface Client {
   send(method: string, path: string, query?: Query, body?: Uint8Array): Promise<void>;
   /** A PUT where the answer says something, as JSON. */
   putFor<T>(path: string, query?: Query, body?: Uint8Array): Promise<T>;
+  /** The same with another verb. */
+  sendFor<T>(method: string, path: string, query?: Query): Promise<T>;
 }
 
 /** Flags win over the environment, which has the original's names. */
@@ -72,6 +74,8 @@ export function createClient(flags: ClientFlags, env: NodeJS.ProcessEnv = proces
     bytes: (path, query = {}) => request('GET', path, query),
     put: async (path, query = {}, body) => void (await request('PUT', path, query, body)),
     send: async (method, path, query = {}, body) => void (await request(method, path, query, body)),
+    sendFor: async <T>(method: string, path: string, query: Query = {}) =>
+      JSON.parse((await request(method, path, query)).toString('utf8')) as T,
     putFor: async <T>(path: string, query: Query = {}, body?: Uint8Array) =>
       JSON.parse((await request('PUT', path, query, body)).toString('utf8') || '{}') as T,
   };

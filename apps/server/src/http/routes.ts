@@ -12,6 +12,7 @@ import { metricsView, type Rooms, selfView } from '../views.ts';
 import { forceLeave } from '../wan-members.ts';
 import { type AgentRoutesOptions, agentRoutes } from './agent.ts';
 import { catalogWriteRoutes } from './catalog-writes.ts';
+import { configEntryRoutes } from './config-entries.ts';
 import { eventRoutes } from './events.ts';
 import { keyringRoutes } from './keyring.ts';
 import { meshRoutes } from './mesh.ts';
@@ -41,6 +42,7 @@ export function serverRoutes(o: RoutesOptions): readonly HttpRoute[] {
   return [
     ...readRoutes({ datacenter, nodeName, ask }),
     ...catalogWriteRoutes({ datacenter, ask }),
+    ...configEntryRoutes({ datacenter, nodeName, ask, primary: config.primary }),
     ...meshRoutes({ datacenter, nodeName, ask }),
     ...operatorRoutes({ datacenter, ask }),
     ...snapshotRoutes({

@@ -19,6 +19,15 @@ export interface AskContext {
 
 export type Answer = (args: Args, context: AskContext) => Value | Promise<Value>;
 
+/** How a method's bodies stand on the wire where they are not what `answer` takes and returns. */
+export interface Wire {
+  /** Takes arguments that already are plain as they are. Throws RpcApplicationError. */
+  readonly readArgs?: (body: Value) => Args;
+  readonly writeArgs?: (args: Args) => Value;
+  readonly readReply?: (body: Value) => Value;
+  readonly writeReply?: (reply: Value) => Value;
+}
+
 export interface Endpoint {
   readonly answer: Answer;
   /**
@@ -28,6 +37,17 @@ export interface Endpoint {
   readonly belongs: 'here' | 'datacenter' | 'target' | 'primary';
   /** Who of that datacenter answers. Default: its leader, unless a read can live with an answer that is a little old. */
   readonly answeredBy?: 'leader' | 'any';
+  readonly wire?: Wire;
+}
+
+/** Sends a question to another server and reads its answer, each as it stands on the wire. */
+export async function overWire(
+  { wire }: Pick<Endpoint, 'wire'>,
+  args: Args,
+  send: (body: Value) => Promise<Value>,
+): Promise<Value> {
+  const reply = await send(wire?.writeArgs?.(args) ?? args);
+  return wire?.readReply === undefined ? reply : wire.readReply(reply);
 }
 
 export type Ask = (method: string, args: Value, context: AskContext) => Promise<Value>;
@@ -48,7 +68,7 @@ export function createAsk(o: AskOptions): Ask {
   return async (method, body, context) => {
     const endpoint = o.endpoints[method];
     if (endpoint === undefined) throw new RpcApplicationError(`rpc: can't find method ${method}`);
-    const args = asArgs(body);
+    const args = endpoint.wire?.readArgs?.(body) ?? asArgs(body);
     if (endpoint.belongs === 'here') return endpoint.answer(args, context);
     const datacenter = owner(endpoint, args, o);
     if (datacenter === o.datacenter)
@@ -65,12 +85,8 @@ export function createAsk(o: AskOptions): Ask {
         `No path to datacenter: ${method} for ${datacenter} came to ${o.datacenter} from ${from}, and is not sent on a second time`,
       );
     // The primary's own methods are sent on under its name, whatever the caller wrote there.
-    return o.abroad(
-      datacenter,
-      method,
-      endpoint.belongs === 'primary' ? { ...args, Datacenter: o.primary } : args,
-      context,
-    );
+    const sent = endpoint.belongs === 'primary' ? { ...args, Datacenter: o.primary } : args;
+    return overWire(endpoint, sent, (wired) => o.abroad(datacenter, method, wired, context));
   };
 }
 

@@ -14,7 +14,7 @@ import { type CallOptions, RpcApplicationError, RpcError, type RpcTarget } from 
 import { patienceMs, type QueryTimes } from '../abroad.ts';
 import type { World } from '../world.ts';
 import { type Args, flag } from './args.ts';
-import type { AskContext, Endpoint } from './ask.ts';
+import { type AskContext, type Endpoint, overWire } from './ask.ts';
 
 export interface AtHomeOptions extends QueryTimes {
   readonly datacenter: string;
@@ -76,11 +76,13 @@ async function attempt(
   }
   if (leaderAddress === undefined || o.fromOwnServer(context)) throw noLeader();
   const target = { datacenter: o.datacenter, ...serverAt(leaderAddress, o.nodeAt) };
-  return o.pool.call(target, method, args, {
-    timeoutMs: patienceMs(o, args),
-    signal: context.signal,
-    binaryKeys,
-  });
+  return overWire(endpoint, args, (body) =>
+    o.pool.call(target, method, body, {
+      timeoutMs: patienceMs(o, args),
+      signal: context.signal,
+      binaryKeys,
+    }),
+  );
 }
 
 /** Where a server listens is enough to find it: gossip may not have told us of it yet. */

@@ -58,7 +58,7 @@ export function serverEndpoints(o: EndpointsOptions): Readonly<Record<string, En
     ...keyringEndpoints({ datacenter, lan, wan }),
     ...operatorEndpoints(o),
     ...connectCaEndpoints({ ...reading, authority, callers }),
-    ...configEntryEndpoints(reading),
+    ...configEntryEndpoints({ ...reading, callers }),
     ...intentionEndpoints(reading),
     ...coordinateEndpoints({ ...reading, wan }),
     ...catalogWriteEndpoints({ datacenter, fsm }),

@@ -2,7 +2,7 @@
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createMemoryFs, embeddedLog, type Fsm, newRegisterRequest, openFsm, splitRecords } from '@fed/fsm';
-import { decode, encode, Reader, type Value, Writer } from '@fed/msgpack';
+import { decode, encode, encodeSorted, Float, Reader, type Value, Writer } from '@fed/msgpack';
 import type { Coordinate, SerfMember } from '@fed/serf';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Authority } from '../connect-ca/authority.ts';
@@ -59,16 +59,13 @@ beforeEach(async () => {
     maker: { randomBytes, now: () => Date.UTC(2026, 0, 1) },
   });
   const common = { fsm, datacenter: 'dc1', primary: 'dc1', queryTimeDefaultMs: 1000, queryTimeMaxMs: 1000 };
+  const callers = new Callers({ datacenter: 'dc1', domain: 'consul', verify: () => true });
   endpoints = {
     ...statusEndpoints({ address: '10.0.0.1:8300', fsm, peers: () => ['10.0.0.1:8300'] }),
     ...catalogEndpoints({ ...common, datacenters: () => ['dc1'] }),
     ...internalEndpoints({ ...common, lan: () => ({ userEvent: () => {} }) }),
-    ...connectCaEndpoints({
-      ...common,
-      authority,
-      callers: new Callers({ datacenter: 'dc1', domain: 'consul', verify: () => true }),
-    }),
-    ...configEntryEndpoints(common),
+    ...connectCaEndpoints({ ...common, authority, callers }),
+    ...configEntryEndpoints({ ...common, callers }),
     ...intentionEndpoints(common),
     ...coordinateEndpoints({
       ...common,
@@ -81,8 +78,11 @@ afterEach(async () => {
   await fsm[Symbol.asyncDispose]();
 });
 
+/** From a body as it stands on the wire to the reply as it stands there. */
 async function answer(method: string, args: Value = {}): Promise<Value> {
-  return (endpoints[method] as Endpoint).answer(args as { readonly [key: string]: Value }, context);
+  const { answer, wire } = endpoints[method] as Endpoint;
+  const reply = await answer(wire?.readArgs?.(args) ?? (args as { readonly [key: string]: Value }), context);
+  return wire?.writeReply?.(reply) ?? reply;
 }
 
 describe('ConnectCA', () => {
@@ -174,6 +174,105 @@ describe('ConfigEntry and Intention', () => {
     await restoreEntries(reply);
     const ours = encode(await answer('ConfigEntry.ListAll', request));
     expect(Buffer.from(ours).toString('hex')).toBe(Buffer.from(reply).toString('hex'));
+  });
+
+  test('the recorded Apply is taken, and gives the recorded answer', async () => {
+    const { request, reply } = recorded('config-entry', 'apply');
+    expect(encode(await answer('ConfigEntry.Apply', request))).toEqual(reply);
+    const { value } = fsm.store.configEntry('service-defaults', 'web').row as { value: Value };
+    expect(value).toMatchObject({ Protocol: 'http', CreateIndex: 1, ModifyIndex: 1 });
+  });
+
+  test('Get is kind, entry and meta in one string; of what is not there an empty kind and meta', async () => {
+    await answer('ConfigEntry.Apply', recorded('config-entry', 'apply').request);
+    const got = async (Name: string) => {
+      const reader = new Reader(
+        (await answer('ConfigEntry.Get', {
+          Datacenter: 'dc1',
+          Kind: 'service-defaults',
+          Name,
+        })) as Uint8Array,
+      );
+      const kind = reader.str();
+      return [kind, ...(kind === '' ? [] : [reader.value()]), reader.value()];
+    };
+    expect(await got('Web')).toMatchObject([
+      'service-defaults',
+      { Name: 'web', Protocol: 'http' },
+      { Index: 1 },
+    ]);
+    expect(await got('nobody')).toMatchObject(['', { Index: 1 }]);
+  });
+
+  test('List is a count, the kind, and then a map that holds both again', async () => {
+    await answer('ConfigEntry.Apply', recorded('config-entry', 'apply').request);
+    const reader = new Reader(
+      (await answer('ConfigEntry.List', { Datacenter: 'dc1', Kind: 'service-defaults' })) as Uint8Array,
+    );
+    expect([reader.int(), reader.str()]).toEqual([1, 'service-defaults']);
+    const body = reader.value() as { readonly Entries: readonly Value[] };
+    expect(Object.keys(body)).toEqual([
+      'ConsistencyLevel',
+      'Entries',
+      'Index',
+      'Kind',
+      'KnownLeader',
+      'LastContact',
+      'NotModified',
+    ]);
+    expect(body.Entries).toMatchObject([{ Name: 'web' }]);
+  });
+
+  test('what these methods answer is read back as it was', async () => {
+    const Config = { limit: new Float(3) };
+    for (const [Kind, Entry] of [
+      ['proxy-defaults', { Kind: 'proxy-defaults', Name: 'global', Config }],
+      ['service-defaults', { Kind: 'service-defaults', Name: 'web', Protocol: 'http' }],
+    ] as const)
+      await answer('ConfigEntry.Apply', { Kind, Entry, Op: 'upsert' });
+    for (const [method, args] of [
+      ['ConfigEntry.Get', { Kind: 'proxy-defaults', Name: 'global' }],
+      ['ConfigEntry.Get', { Kind: 'proxy-defaults', Name: 'other' }],
+      ['ConfigEntry.List', { Kind: 'proxy-defaults' }],
+      ['ConfigEntry.ListAll', {}],
+    ] as const) {
+      const { answer: plainly, wire } = endpoints[method] as Endpoint;
+      const reply = await plainly(args, context);
+      const written = wire?.writeReply?.(reply) as Value;
+      expect(encodeSorted(wire?.readReply?.(written) as Value), method).toEqual(encodeSorted(reply));
+    }
+  });
+
+  test.each([
+    ['a body that is no request', Uint8Array.of(0xc1), /holds no config entries/],
+    [
+      'a kind nobody writes here',
+      { Kind: 'service-router', Entry: { Name: 'web' } },
+      /invalid config entry kind/,
+    ],
+    ['an entry without a name', { Kind: 'service-defaults', Entry: {} }, /Name is required/],
+  ])('%s is refused in words', async (_what, body, words) => {
+    await expect(answer('ConfigEntry.Apply', body as Value)).rejects.toThrow(words);
+    expect(fsm.store.configEntries().rows).toEqual([]);
+  });
+
+  test('Apply on a condition says false when it came too late, and so does Delete', async () => {
+    const Entry = { Kind: 'service-defaults', Name: 'web', Protocol: 'tcp' };
+    const send = (method: string, Op: string, ModifyIndex: number) =>
+      answer(method, { Kind: Entry.Kind, Entry: { ...Entry, ModifyIndex }, Op });
+    expect(await send('ConfigEntry.Apply', 'upsert-cas', 4)).toBe(false);
+    expect(await send('ConfigEntry.Apply', 'upsert-cas', 0)).toBe(true);
+    expect(await send('ConfigEntry.Delete', 'delete-cas', 1)).toEqual({ Deleted: false });
+    expect(await send('ConfigEntry.Delete', 'delete', 0)).toEqual({});
+    expect(fsm.store.configEntries().rows).toEqual([]);
+  });
+
+  test('a certificate that names no server writes nothing', async () => {
+    const endpoint = endpoints['ConfigEntry.Apply'] as Endpoint;
+    const caller = { commonName: 'x', names: ['client.dc2.consul'], fingerprint: 'x', byAlpn: true };
+    await expect(async () =>
+      endpoint.answer({ Kind: 'mesh', Entry: {} }, { ...context, caller }),
+    ).rejects.toThrow(/Permission denied.*names no server/);
   });
 
   test('only kinds that were asked for are sent; who does not say gets those of 1.8', async () => {
