@@ -4,9 +4,13 @@
  * Each story: everybody meets, says the same, answers for everybody, and goes on so for 90 seconds (ten minutes with
  * FED_LONG=1) in which Consul's log holds no error; then each server in turn is killed, comes back, and is met again.
  */
+import { spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { program } from '../lib/peers.ts';
 import { type Kind, Mixed, type Site } from './mixed.ts';
 
 /** Consul elects itself, retries its first join, and runs a gateway's first health check after up to 10 s. */
@@ -36,6 +40,23 @@ interface Roots {
   readonly ActiveRootID: string;
   readonly TrustDomain: string;
   readonly Roots: readonly { readonly ID: string; readonly RootCert: string; readonly Active: boolean }[];
+}
+
+/** The original's command, asking the server of this datacenter. What it says on either channel. */
+function consulCli(at: Site, cwd: string, args: readonly string[]): string {
+  const [verb, ...rest] = args;
+  const run = spawnSync(
+    program('FED_PEER_CONSUL'),
+    ['config', verb as string, `-http-addr=${at.http}`, ...rest],
+    { cwd, encoding: 'utf8' },
+  );
+  return run.stdout + run.stderr;
+}
+
+/** When an entry was written differs from datacenter to datacenter. */
+function without(entry: Record<string, unknown>): Record<string, unknown> {
+  const { CreateIndex: _c, ModifyIndex: _m, ...rest } = entry;
+  return rest;
 }
 
 const stories: readonly (readonly [name: string, kinds: readonly Kind[]])[] = [
@@ -110,6 +131,64 @@ describe.each(stories)('%s', (_name, kinds) => {
       const wanted = ['WAN', ...mixed.sites.map(({ datacenter }) => datacenter)];
       expect(rings.map((ring) => (ring.WAN ? 'WAN' : ring.Datacenter)).sort()).toEqual(wanted.sort());
       expect(new Set(rings.map(({ Keys }) => Object.keys(Keys).join())).size).toBe(1);
+    }
+  });
+
+  test('config entries written at any datacenter are the primary’s, and come to be the same everywhere', async () => {
+    const [primary] = mixed.sites as [Site, ...Site[]];
+    for (const at of mixed.sites) {
+      const service = `of-${at.datacenter}`;
+      const cli = (...args: string[]): string => consulCli(at, mixed.folder, args);
+      await writeFile(
+        join(mixed.folder, 'entry.hcl'),
+        `
+        Kind = "service-resolver"
+        Name = "${service}"
+        DefaultSubset = "v1"
+        ConnectTimeout = "15s"
+        Subsets = {
+          v1 = { Filter = "Service.Meta.version == v1" }
+          v2 = { Filter = "Service.Meta.version == v2", OnlyPassing = true }
+        }
+        Failover = { "*" = { Datacenters = ["dc2"] } }`,
+      );
+      expect(cli('write', 'entry.hcl')).toMatch(`Config entry written: service-resolver/${service}`);
+      await writeFile(
+        join(mixed.folder, 'entry.json'),
+        JSON.stringify({
+          Kind: 'proxy-defaults',
+          Name: 'global',
+          Config: { whole: 5, part: 0.5, list: [{ a: 1 }], by: at.datacenter },
+        }),
+      );
+      expect(cli('write', 'entry.json')).toMatch('Config entry written: proxy-defaults/global');
+      expect(cli('write', '-cas', '-modify-index=1', 'entry.json')).toMatch(/not updated: proxy-defaults/);
+      const shown = async (site: Site, path: string) =>
+        without(await mixed.get<Record<string, unknown>>(site, `/v1/config/${path}`));
+      const truth = await shown(primary, `service-resolver/${service}`);
+      expect(truth).toMatchObject({ ConnectTimeout: '15s', DefaultSubset: 'v1' });
+      for (const site of mixed.sites)
+        await mixed.until(`${site.datacenter} has what ${at.datacenter} wrote`, formMs, async () => {
+          const [resolver, proxy] = await Promise.all([
+            shown(site, `service-resolver/${service}`),
+            shown(site, 'proxy-defaults/global'),
+          ]);
+          expect(resolver).toEqual(truth);
+          expect(proxy).toMatchObject({
+            Config: { whole: 5, part: 0.5, list: [{ a: 1 }], by: at.datacenter },
+          });
+          return true;
+        });
+      await mixed.until(`${at.datacenter} reads its own`, formMs, async () =>
+        cli('read', '-kind=service-resolver', `-name=${service}`).includes('"ConnectTimeout": "15s"'),
+      );
+      expect(cli('list', '-kind=service-resolver').split('\n')).toContain(service);
+      expect(cli('delete', '-kind=service-resolver', `-name=${service}`)).toMatch('Config entry deleted');
+      for (const site of mixed.sites)
+        await mixed.until(`${site.datacenter} has it no more`, formMs, async () => {
+          const left = await mixed.get<readonly { Name: string }[]>(site, '/v1/config/service-resolver');
+          return left.every(({ Name }) => Name !== service);
+        });
     }
   });
 
