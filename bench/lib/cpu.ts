@@ -41,5 +41,5 @@ export function openFilesMax(wanted: number): number {
  * Children do not inherit it. Whether it was done.
  */
 export function comesFirst(pid: number): boolean {
-  return spawnSync('chrt', ['-R', '-a', '-f', '-p', '1', String(pid)], { stdio: 'ignore' }).status === 0;
+  return spawnSync('chrt', ['-R', '-a', '-f', '-p', '10', String(pid)], { stdio: 'ignore' }).status === 0;
 }

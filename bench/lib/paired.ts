@@ -47,20 +47,36 @@ export interface Ratio {
 
 const draws = 500;
 
-/** Percentile `q` of `with_` over that of `without`. `below(n)`: the dice. */
+/** What a set of blocks comes to, in ms. */
+export type Measure = (blocks: readonly Block[]) => number;
+
+/** Of all calls together. One burst of noise may be all of it. */
+export const pooled =
+  (q: number): Measure =>
+  (blocks) =>
+    percentile(blocks, q);
+
+/** Of the block in the middle: what a client sees most of the time. Bursts of noise hit few blocks and do not move it. */
+export const typical =
+  (q: number): Measure =>
+  (blocks) => {
+    const each = blocks.map((one) => percentile([one], q)).sort((a, b) => a - b);
+    return ((each[(each.length - 1) >> 1] as number) + (each[each.length >> 1] as number)) / 2;
+  };
+
+/** `measure` of `with_` over that of `without`. `below(n)`: the dice. */
 export function ratio(
   with_: readonly Block[],
   without: readonly Block[],
-  q: number,
+  measure: Measure,
   below: (n: number) => number,
 ): Ratio {
   const drawn = (of: readonly Block[]): readonly Block[] => of.map(() => of[below(of.length)] as Block);
-  const all = Array.from(
-    { length: draws },
-    () => percentile(drawn(with_), q) / percentile(drawn(without), q),
-  ).sort((a, b) => a - b);
+  const all = Array.from({ length: draws }, () => measure(drawn(with_)) / measure(drawn(without))).sort(
+    (a, b) => a - b,
+  );
   const at = (part: number): number => all[Math.floor(part * draws)] as number;
-  return { ratio: percentile(with_, q) / percentile(without, q), low: at(0.025), high: at(0.975) };
+  return { ratio: measure(with_) / measure(without), low: at(0.025), high: at(0.975) };
 }
 
 /** A dice that can be thrown again: mulberry32. */

@@ -30,6 +30,7 @@ import { openGatewayPlane } from './gateway-plane.ts';
 import { serverRoutes } from './http/routes.ts';
 import { createApi } from './http/server.ts';
 import { readNodeId } from './identity.ts';
+import { openKnownAddresses } from './known-addresses.ts';
 import { healthFrom } from './lan/health.ts';
 import { joinNeighbours, openNeighbours } from './lan/neighbours.ts';
 import { LanServers } from './lan/servers.ts';
@@ -250,7 +251,8 @@ export async function runServer(
   // One port for all who come.
   const visited = (peer: Parameters<Observed['visited']>[0]): void => observed.visited(peer);
   const foreign = new ForeignConnections({ datacenter, wallMs, visited });
-  await using door = await openServerDoor({ config, world, tls, registry, transport, foreign, log });
+  using known = openKnownAddresses({ fsm, servers });
+  await using door = await openServerDoor({ config, world, tls, registry, transport, foreign, known, log });
 
   // Here the strip closes, and here alone. Routes come from state, state from replication, replication from RPC, RPC
   // from members, members from gossip, and gossip from routes: none of these rooms has heard of the next.

@@ -7,6 +7,7 @@ import type { WanfedTransport } from '@fed/wanfed-transport';
 import { binding } from './binding.ts';
 import type { Config } from './config/config.ts';
 import type { ForeignConnections } from './foreign-connections.ts';
+import type { KnownAddresses } from './known-addresses.ts';
 import { type Log, roomLog } from './log.ts';
 import { ServedRpc } from './served-rpc.ts';
 import type { World } from './world.ts';
@@ -17,6 +18,7 @@ export interface ServerDoorOptions {
   readonly registry: RpcRegistry;
   readonly transport: Pick<WanfedTransport, 'ingestPackets' | 'ingestStream'>;
   readonly foreign: ForeignConnections;
+  readonly known: Pick<KnownAddresses, 'has'>;
   readonly world: Pick<World, 'clock' | 'machine'>;
   readonly log: Log;
 }
@@ -32,6 +34,7 @@ export function doorSettings(config: Config): DoorSettings {
     policy: config.tls,
     handshakeTimeoutMs: config.handshakeTimeoutMs,
     perClientConnectionsMax: config.connsPerClientMax,
+    failures: config.failedConns,
   };
 }
 
@@ -47,6 +50,7 @@ export async function openServerDoor(o: ServerDoorOptions): Promise<ServerDoor> 
       tls,
       ...doorSettings(config),
       domain: config.domain,
+      vouchedFor: (host) => o.known.has(host),
       onRefused: (refusal) => log.warn({ room: 'door', ...refusal }, refusal.detail),
       clock,
       alpn: {

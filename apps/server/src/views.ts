@@ -179,6 +179,7 @@ export function metricsView(r: Rooms): readonly Metric[] {
 const levels: ReadonlySet<string> = new Set([
   'open',
   'handshaking',
+  'addressesWatched',
   'pushPullsInProgress',
   'broadcastsQueued',
   'inboxQueued',

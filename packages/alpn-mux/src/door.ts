@@ -27,6 +27,7 @@ export interface DoorRules {
 /** Every way to be sent away; stable, and the key of the door's counters. */
 export type RefusalCode =
   | 'too_many_connections'
+  | 'too_many_failures'
   | 'silence'
   | 'plain_refused'
   | 'tls_nested'

@@ -13,6 +13,7 @@ import { type Alpn, alpnPreference } from './alpn.ts';
 import type { Destination, DoorRules, RefusalCode } from './door.ts';
 import { FrontDoorError } from './errors.ts';
 import type { TypeByte } from './first-byte.ts';
+import { PenaltyBox, type PenaltyBoxSettings } from './penalty-box.ts';
 import { type Clock, type HostPort, renderHostPort } from './ports.ts';
 import { type Refusal, Refusals } from './refusals.ts';
 import { systemClock } from './system.ts';
@@ -28,6 +29,11 @@ export interface DoorSettings {
   readonly handshakeTimeoutMs?: number;
   /** Open connections per remote address. A gateway counts as one client, with all the servers behind it. Default 100. */
   readonly perClientConnectionsMax?: number;
+  /**
+   * What an address may fail with before it is turned away at once (penalty-box.ts). Default: ten times, and once more each
+   * second; `Infinity` a second: never turned away.
+   */
+  readonly failures?: PenaltyBoxSettings;
 }
 
 export interface FrontDoorOptions extends DoorSettings {
@@ -42,6 +48,8 @@ export interface FrontDoorOptions extends DoorSettings {
   /** At most ten calls per code and second; the rest is counted. Must not throw. */
   readonly onRefused?: (r: Refusal) => void;
   readonly clock?: Clock;
+  /** Addresses that are never turned away for failures, e.g. gateways', which stand for many. Must not throw. */
+  readonly vouchedFor?: (host: string) => boolean;
 }
 
 export interface FrontDoorStats {
@@ -51,6 +59,8 @@ export interface FrontDoorStats {
   readonly handedOver: number;
   /** Came and went without a byte, as health checks do. */
   readonly leftEarly: number;
+  /** Addresses, of IPv6 networks, with failures that are not forgiven yet. */
+  readonly addressesWatched: number;
   /** Errors of accept itself, e.g. no file descriptor left. */
   readonly acceptErrors: number;
   readonly refused: Readonly<Partial<Record<RefusalCode, number>>>;
@@ -67,6 +77,7 @@ export interface FrontDoor extends AsyncDisposable {
 
 const handshakeTimeoutMsDefault = 5_000;
 const perClientConnectionsMaxDefault = 100;
+const failuresDefault: PenaltyBoxSettings = { perSecond: 1, burst: 10 };
 /** Well below the 350 s after which common NATs and load balancers forget a silent connection. */
 const keepAliveMs = 30_000;
 
@@ -106,6 +117,9 @@ function requireTls(tls: TlsIdentity | undefined, policy: TlsPolicy): void {
   }
 }
 
+/** Refusals that say nothing against the address they befall. */
+const ours: ReadonlySet<RefusalCode> = new Set(['too_many_connections', 'tls_unavailable', 'handler_threw']);
+
 type TlsMode = 'native' | 'typeByte' | 'typeByteVerified';
 
 class Shell implements FrontDoor, House {
@@ -119,6 +133,10 @@ class Shell implements FrontDoor, House {
   readonly #server: Server;
   readonly #tlsServers = new Map<TlsMode, { server: TlsServer; generation: number }>();
   readonly #refusals: Refusals;
+  readonly #box: PenaltyBox;
+  /** Visitors whose address has failed lately; visitors with a certificate, let through. */
+  readonly #onProbation = new Set<Visitor>();
+  readonly #certified = new Set<Visitor>();
   readonly #visitors = new Set<Visitor>();
   /** Visitors whose handshake runs, by the four numbers of their connection: TLS hands sockets back without a name. */
   readonly #securing = new Map<string, Visitor>();
@@ -143,6 +161,7 @@ class Shell implements FrontDoor, House {
       alpn: new Set(Object.keys(options.alpn) as Alpn[]),
       typeBytes: new Set(Object.keys(options.typeBytes ?? {}).map(Number) as TypeByte[]),
     };
+    this.#box = new PenaltyBox(options.failures ?? failuresDefault, options.vouchedFor);
     this.#refusals = new Refusals((r) => options.onRefused?.(r));
     server.on('connection', (socket) => this.#accept(socket));
   }
@@ -168,6 +187,7 @@ class Shell implements FrontDoor, House {
       handshaking: [...this.#visitors].filter((v) => v.undecided).length,
       handedOver: this.#handedOver,
       leftEarly: this.#leftEarly,
+      addressesWatched: this.#box.watched,
       acceptErrors: this.#acceptErrors,
       refused: this.#refusals.counts(),
     };
@@ -180,6 +200,7 @@ class Shell implements FrontDoor, House {
     }
     this.#handshakeTimeoutMs = o.handshakeTimeoutMs ?? this.#handshakeTimeoutMs;
     this.#perClientMax = o.perClientConnectionsMax ?? this.#perClientMax;
+    if (o.failures) this.#box.settings = o.failures;
   }
 
   shut(): void {
@@ -193,15 +214,41 @@ class Shell implements FrontDoor, House {
   }
 
   refused(code: RefusalCode, remote: HostPort, detail: string): void {
-    this.#refusals.add(code, remote, detail, this.clock.now());
+    const now = this.clock.now();
+    if (!ours.has(code)) this.#box.failed(remote.host, now);
+    this.#refusals.add(code, remote, detail, now);
   }
 
   leftEarly(): void {
     this.#leftEarly += 1;
   }
 
-  handedOver(): void {
+  handedOver(visitor: Visitor, certified: boolean): void {
     this.#handedOver += 1;
+    this.#settle(visitor);
+    if (!certified) return;
+    this.#certified.add(visitor);
+    this.#box.vouch(visitor.remote.host);
+  }
+
+  #settle(visitor: Visitor): void {
+    if (this.#onProbation.delete(visitor)) this.#box.settle(visitor.remote.host);
+  }
+
+  /** Whether he may come in, as far as others from his address have behaved. */
+  #admit(remote: HostPort): 'welcome' | 'onProbation' | undefined {
+    const now = this.clock.now();
+    const admission = this.#box.admit(remote.host, now);
+    if (admission === 'welcome' || admission === 'onProbation') return admission;
+    if (admission === 'turnedAway') this.#refusals.count('too_many_failures');
+    else
+      this.#refusals.add(
+        'too_many_failures',
+        remote,
+        'too many connections from there came to nothing: mend that client; now and then one is let in, and its fault is told',
+        now,
+      );
+    return undefined;
   }
 
   get handshakeTimeoutMs(): number {
@@ -234,12 +281,20 @@ class Shell implements FrontDoor, House {
       this.refused('too_many_connections', remote, `more than ${this.#perClientMax} open connections`);
       return;
     }
+    const admission = this.#admit(remote);
+    if (admission === undefined) {
+      socket.destroy();
+      return;
+    }
     this.#perClient.set(remote.host, mine);
     const visitor = new Visitor(this, socket, remote);
     this.#visitors.add(visitor);
+    if (admission === 'onProbation') this.#onProbation.add(visitor);
     socket.once('close', () => {
       this.#visitors.delete(visitor);
       this.#securing.delete(visitor.key);
+      this.#settle(visitor);
+      if (this.#certified.delete(visitor)) this.#box.release(remote.host, this.clock.now());
       const left = (this.#perClient.get(remote.host) ?? 1) - 1;
       if (left === 0) this.#perClient.delete(remote.host);
       else this.#perClient.set(remote.host, left);

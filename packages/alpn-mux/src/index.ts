@@ -31,6 +31,7 @@ export {
   type GatewayDialerOptions,
 } from './gateway-dialer.ts';
 export { type PeerIdentity, peerIdentity } from './peer-identity.ts';
+export type { PenaltyBoxSettings } from './penalty-box.ts';
 export { type Clock, type HostPort, renderHostPort } from './ports.ts';
 export type { Refusal } from './refusals.ts';
 export { ReportLimit, reportsPerSecondMax } from './report-limit.ts';

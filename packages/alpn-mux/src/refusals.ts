@@ -25,9 +25,14 @@ export class Refusals {
   }
 
   add(code: RefusalCode, remote: HostPort, detail: string, now: number): void {
-    this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1);
+    this.count(code);
     const suppressed = this.#limit.admit(code, now);
     if (suppressed !== undefined) this.#report({ code, remote, detail, suppressed });
+  }
+
+  /** Not worth a line. */
+  count(code: RefusalCode): void {
+    this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1);
   }
 
   counts(): Readonly<Partial<Record<RefusalCode, number>>> {

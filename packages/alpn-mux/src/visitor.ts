@@ -48,7 +48,8 @@ export interface House {
   secure(visitor: Visitor, mode: 'native' | 'typeByte'): void;
   refused(code: RefusalCode, remote: HostPort, detail: string): void;
   leftEarly(): void;
-  handedOver(): void;
+  /** `certified`: with a certificate of our CA. */
+  handedOver(visitor: Visitor, certified: boolean): void;
 }
 
 /** One connection until it is decided. */
@@ -177,7 +178,7 @@ export class Visitor {
       ...(sni && { sni }),
       ...(peer && { peer }),
     };
-    this.#house.handedOver();
+    this.#house.handedOver(this, peer !== undefined);
     try {
       this.#house.handlerOf(to)?.(conn);
     } catch (e) {

@@ -231,7 +231,7 @@ describe('by ALPN', () => {
   }
 
   test('many bad certificates at once: each is told apart from the handshakes that just broke', async () => {
-    const { door } = await open();
+    const { door } = await open({ failures: { perSecond: Number.POSITIVE_INFINITY, burst: 1 } });
     const broken = async (): Promise<void> => {
       const socket = await dialled(door);
       socket.write(Buffer.from('160301', 'hex'));
@@ -447,6 +447,65 @@ describe('limits', () => {
     leaving.end();
     await once(leaving, 'close');
     expect(await echoed(native(door), 'x')).toBe('x');
+  });
+
+  describe('an address that fails', () => {
+    /** Comes with a wrong certificate so many times, one after the other. */
+    const fail = async (door: FrontDoor, times: number): Promise<void> => {
+      for (let n = 0; n < times; n++) await fate(native(door, { as: 'self-signed' }));
+      await quiet(door);
+    };
+
+    test('is turned away before TLS after ten times; it is told once, counted always, and let in again', async () => {
+      const { door, refusals, clock, next } = await open();
+      await fail(door, 14);
+      expect(door.stats()).toMatchObject({
+        refused: { certificate_untrusted: 10, too_many_failures: 4 },
+        open: 0,
+        addressesWatched: 1,
+      });
+      expect(refusals.filter(({ code }) => code === 'too_many_failures')).toHaveLength(1);
+      await untilClosed(await dialled(door));
+      clock.advance(1_000);
+      expect(await echoed(native(door), 'x')).toBe('x');
+      await next();
+      expect(door.stats().refused).toMatchObject({ certificate_untrusted: 10, too_many_failures: 5 });
+    });
+
+    test('is let in as long as a certified peer is connected from there, as through a gateway', async () => {
+      const { door } = await open();
+      const peer = native(door);
+      expect(await echoed(peer, 'a')).toBe('a');
+      for (let n = 0; n < 30; n++) await fate(native(door, { as: 'self-signed' }));
+      expect(await echoed(native(door), 'b')).toBe('b');
+      expect(door.stats().refused).toEqual({ certificate_untrusted: 30 });
+    });
+
+    test('is let in if it is vouched for', async () => {
+      const { door } = await open({ vouchedFor: (host) => host === '127.0.0.1' });
+      await fail(door, 30);
+      expect(door.stats().refused).toEqual({ certificate_untrusted: 30 });
+    });
+
+    test('of a hundred at once no more are let in than may fail, once it has failed', async () => {
+      const { door, clock } = await open();
+      await fail(door, 10);
+      clock.advance(2_000);
+      await Promise.all(Array.from({ length: 90 }, () => fate(native(door, { as: 'self-signed' }))));
+      await quiet(door);
+      expect(door.stats().refused).toEqual({ certificate_untrusted: 12, too_many_failures: 88 });
+    });
+
+    test('connections that say nothing and go are no failures', async () => {
+      const { door } = await open();
+      for (let n = 0; n < 30; n++) {
+        const socket = await dialled(door);
+        socket.end();
+        await untilClosed(socket);
+      }
+      expect(await echoed(native(door), 'x')).toBe('x');
+      expect(door.stats()).toMatchObject({ refused: {}, leftEarly: 30 });
+    });
   });
 
   test('the limit can change while running', async () => {

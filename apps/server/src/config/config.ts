@@ -59,6 +59,8 @@ export interface Config {
   readonly reconnectTimeoutWanMs: number;
   readonly handshakeTimeoutMs: number;
   readonly connsPerClientMax: number;
+  /** Failed connections that an address is forgiven; `Infinity` a second: all. */
+  readonly failedConns: { readonly perSecond: number; readonly burst: number };
   readonly holdTimeoutMs: number;
   readonly queryTimeDefaultMs: number;
   readonly queryTimeMaxMs: number;
@@ -173,6 +175,7 @@ export function resolveConfig(file: FileConfig): {
     if (/^unix:/.test(file.addresses?.[key] ?? ''))
       problems.push(`addresses.${key}: a unix socket is not offered for xDS; name an IP address`);
 
+  const failedConnsRate = file.limits?.rpc_failed_conns_rate ?? 1;
   const acl = resolveAcl(file.acl, { problems, warnings });
 
   if (problems.length > 0) throw new ConfigError(problems);
@@ -225,6 +228,10 @@ export function resolveConfig(file: FileConfig): {
       reconnectTimeoutWanMs: file.reconnect_timeout_wan ?? 72 * 3_600_000,
       handshakeTimeoutMs: file.limits?.rpc_handshake_timeout ?? 5000,
       connsPerClientMax: file.limits?.rpc_max_conns_per_client ?? 100,
+      failedConns: {
+        perSecond: failedConnsRate < 0 ? Number.POSITIVE_INFINITY : failedConnsRate,
+        burst: file.limits?.rpc_failed_conns_burst ?? 10,
+      },
       holdTimeoutMs: file.performance?.rpc_hold_timeout ?? 7000,
       queryTimeDefaultMs: file.default_query_time ?? 300_000,
       queryTimeMaxMs: file.max_query_time ?? 600_000,

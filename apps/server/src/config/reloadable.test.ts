@@ -27,6 +27,7 @@ test.each([
   [{ log_level: 'debug' }, 'log_level'],
   [{ limits: { rpc_max_conns_per_client: 7 } }, 'limits.rpc_max_conns_per_client'],
   [{ limits: { rpc_handshake_timeout: '7s' } }, 'limits.rpc_handshake_timeout'],
+  [{ limits: { rpc_failed_conns_rate: -1 } }, 'limits.rpc_failed_conns_rate, limits.rpc_failed_conns_burst'],
   [{ verify_outgoing: true }, 'verify_outgoing'],
   [{ verify_incoming: true }, 'verify_incoming'],
   [{ verify_server_datacenter: false }, 'verify_server_datacenter'],

@@ -34,6 +34,7 @@ const table: Lines<Config> = {
     },
   },
   connsPerClientMax: reload('limits.rpc_max_conns_per_client'),
+  failedConns: reload('limits.rpc_failed_conns_rate, limits.rpc_failed_conns_burst'),
   handshakeTimeoutMs: reload('limits.rpc_handshake_timeout'),
   logLevel: reload('log_level'),
   primaryGateways: reload('primary_gateways'),

@@ -122,6 +122,9 @@ export const fileSchema = z.strictObject({
     .strictObject({
       rpc_handshake_timeout: duration.optional(),
       rpc_max_conns_per_client: z.int().min(1).optional(),
+      /** Ours: what an address may fail with at the server port. -1: as often as it likes. */
+      rpc_failed_conns_rate: z.union([z.literal(-1), z.number().positive()]).optional(),
+      rpc_failed_conns_burst: z.int().min(1).optional(),
     })
     .optional(),
   log_level: z

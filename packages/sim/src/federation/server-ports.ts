@@ -79,6 +79,7 @@ export class DoorPort implements Listener, FrontDoor {
       handshaking: 0,
       handedOver: this.#accepted,
       leftEarly: 0,
+      addressesWatched: 0,
       acceptErrors: 0,
       refused: {},
     };
