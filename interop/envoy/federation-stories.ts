@@ -11,7 +11,7 @@ import { freePorts } from '@fed/tooling/ports';
 import { describe, expect, test } from 'vitest';
 import { program } from '../lib/peers.ts';
 import { TempFolder } from '../lib/temp-folder.ts';
-import { pemOf } from './certificates.ts';
+import { openEcho, pemOf } from './certificates.ts';
 import type { Release } from './stories.ts';
 import { EnvoyView } from './view.ts';
 
@@ -85,6 +85,58 @@ export function federationStories({ variable }: Release): void {
     await f.noRefusals();
   });
 
+  test('subsets of services in the mesh, native and behind sidecars, are reached through both gateways, either way', async () => {
+    await using f = await open(variable, 'embedded', ['dc1', 'dc2']);
+    const { federation } = f;
+    federation.startAll();
+    await federation.until('the federation has formed', formMs, () => federation.formed());
+    const { TrustDomain } = await federation.get<{ TrustDomain: string }>('dc1', '/v1/connect/ca/roots');
+    await using stack = new AsyncDisposableStack();
+    for (const dc of ['dc1', 'dc2'])
+      for (const version of ['v1', 'v2']) {
+        const pem = pemOf(join(federation.folder, 'tls'), dc, 0);
+        const { port } = stack.use(await openEcho(pem, `${dc} ${version}`));
+        const common = { Address: '127.0.0.1', Port: port, Meta: { version } };
+        const isNative = version === 'v1';
+        await federation.put(dc, '/v1/agent/service/register', {
+          ...common,
+          ...(isNative
+            ? { Name: 'web', ID: 'web-v1', Connect: { Native: true } }
+            : {
+                Name: 'web-sidecar-proxy',
+                Kind: 'connect-proxy',
+                Proxy: { DestinationServiceName: 'web' },
+              }),
+        });
+      }
+    await federation.put('dc2', '/v1/config', {
+      Kind: 'service-resolver',
+      Name: 'web',
+      DefaultSubset: 'v2',
+      Subsets: {
+        v1: { Filter: 'Service.Meta.version == v1' },
+        v2: { Filter: 'Service.Meta.version matches "^v2$"', OnlyPassing: true },
+      },
+    });
+    for (const [from, to] of [
+      ['dc1', 'dc2'],
+      ['dc2', 'dc1'],
+    ] as const)
+      for (const [name, wanted] of [
+        ['v1.web', `${to} v1`],
+        ['v2.web', `${to} v2`],
+        ['web', `${to} v2`],
+      ] as const)
+        await federation.until(`${name} of ${to} from ${from}`, recoverMs, async () => {
+          const servername = `${name}.default.${to}.internal.${TrustDomain}`;
+          const { gatewayPort } = federation.site(from);
+          return (await firstLine(gatewayPort, servername)) === wanted;
+        });
+    const clusters = await f.view('dc1').endpoints(`v1.web.default.dc1.internal.${TrustDomain}`);
+    expect(clusters, 'Envoy has one instance in that subset').toHaveLength(1);
+    await f.noRefusals();
+  });
+
   test('the server of Envoy’s datacenter moves to another port; Envoy is killed and started again: both recover', async () => {
     await using f = await open(variable, 'embedded', ['dc1', 'dc2']);
     const { federation } = f;
@@ -117,6 +169,20 @@ export function federationStories({ variable }: Release): void {
       async () => (await f.reads('dc1', 'dc2')) && f.reads('dc2', 'dc1'),
     );
     await f.noRefusals();
+  });
+}
+
+/** What an echo server at the end of the way says first; empty when there is none. */
+function firstLine(port: number, servername: string): Promise<string> {
+  return new Promise((resolve) => {
+    // Services of the mesh are named by URI; the name asked for is not in their certificate.
+    const socket = connectTls({ host: '127.0.0.1', port, servername, rejectUnauthorized: false });
+    socket.once('data', (bytes: Buffer) => {
+      resolve(bytes.toString().trim());
+      socket.destroy();
+    });
+    socket.on('error', () => {});
+    socket.once('close', () => resolve(''));
   });
 }
 

@@ -1,4 +1,10 @@
 import { library } from '@fed/tooling/tsup';
 
-/** The second door is apart, so that who keeps the log on disk does not load a gRPC client. */
-export default library({ entry: { index: 'src/index.ts', 'etcd/index': 'src/etcd/index.ts' } });
+/** Doors are apart, so that who keeps the log on disk loads neither a gRPC client nor regular expressions. */
+export default library({
+  entry: {
+    index: 'src/index.ts',
+    'etcd/index': 'src/etcd/index.ts',
+    'filter/index': 'src/filter/index.ts',
+  },
+});

@@ -1,8 +1,10 @@
 import {
+  type ConfigEntryValue,
   createMemoryFs,
   embeddedLog,
   newCaConfig,
   newCaRequest,
+  newConfigEntry,
   newRegisterRequest,
   openFsm,
 } from '@fed/fsm';
@@ -40,4 +42,64 @@ test('a gateway has no world until it is registered, and routes by trust domain 
   expect(worlds.at(-1)?.services).toMatchObject([
     { name: 'web', instances: [{ Service: { Port: 21_000 } }, { Service: { Port: 21_001 } }] },
   ]);
+
+  const native = { ID: 'w3', Service: 'Web', Port: 21_002, Connect: { Native: true } };
+  await fsm.apply({ type: 'register', request: newRegisterRequest({ Node: 'n1', Service: native }) });
+  const ports = (): unknown =>
+    worlds
+      .at(-1)
+      ?.services?.map(({ name, instances }) => [name, instances.map(({ Service }) => Service.Port)]);
+  expect(ports(), 'who is native stands beside the sidecars').toEqual([['web', [21_000, 21_001, 21_002]]]);
+  const before = worlds.length;
+  const plain = { ID: 'x', Service: 'plain', Port: 1 };
+  await fsm.apply({ type: 'register', request: newRegisterRequest({ Node: 'n1', Service: plain }) });
+  expect(worlds.length, 'a service outside of the mesh is no news').toBe(before);
+  const Check = { Node: 'n1', CheckID: 'c', ServiceID: 'w3', Status: 'critical' };
+  await fsm.apply({ type: 'register', request: newRegisterRequest({ Node: 'n1', Check }) });
+  expect(worlds.at(-1)?.services?.[0]?.instances.at(-1)?.Checks).toMatchObject([{ Status: 'critical' }]);
+  await fsm.apply({
+    type: 'register',
+    request: newRegisterRequest({ Node: 'n1', Service: { ...native, Connect: { Native: false } } }),
+  });
+  expect(ports(), 'and goes when it is no more').toEqual([['web', [21_000, 21_001]]]);
+});
+
+test('what a resolver says of a service, as far as a gateway can heed it', async () => {
+  const engine = embeddedLog({ dir: '/data', fs: createMemoryFs() });
+  await using fsm = await openFsm({ engine, clock, rng: { below: () => 0 } });
+  const worlds: (GatewayWorld | undefined)[] = [];
+  const watch = watchGateways({ datacenter: 'dc1', domain: 'consul', fsm });
+  using _watching = watch({ id: 'mesh-gateway' }, (world) => worlds.push(world));
+  for (const Service of [
+    { ID: 'mesh-gateway', Service: 'mesh-gateway', Kind: 'mesh-gateway', Port: 8443 },
+    { ID: 'web', Service: 'web', Port: 80, Connect: { Native: true } },
+  ])
+    await fsm.apply({ type: 'register', request: newRegisterRequest({ Node: 'n1', Service }) });
+  const write = (op: string, value: ConfigEntryValue) =>
+    fsm.apply({ type: 'configEntry', request: { op, entry: newConfigEntry('service-resolver', value) } });
+  const resolver = (): unknown => worlds.at(-1)?.services?.[0]?.resolver;
+  expect(resolver()).toBeUndefined();
+  await write('upsert', {
+    Name: 'WEB',
+    ConnectTimeout: 1_500_000_000,
+    DefaultSubset: 'v1',
+    Subsets: {
+      v1: { Filter: 'Service.Meta.version == v1', OnlyPassing: false },
+      v2: { Filter: 'Service.Meta.version == v2', OnlyPassing: true },
+    },
+    LoadBalancer: { Policy: 'least_request' },
+  });
+  expect(resolver()).toEqual({
+    connectTimeoutMs: 1_500,
+    defaultSubset: 'v1',
+    subsets: {
+      v1: { filter: 'Service.Meta.version == v1', onlyPassing: false },
+      v2: { filter: 'Service.Meta.version == v2', onlyPassing: true },
+    },
+    lbPolicy: 'least_request',
+  });
+  await write('replicate-upsert', { Name: 'web', ConnectTimeout: 'soon', Subsets: [1], LoadBalancer: true });
+  expect(resolver(), 'what has another form is passed over').toEqual({});
+  await write('delete', { Name: 'web' });
+  expect(resolver()).toBeUndefined();
 });

@@ -3,10 +3,11 @@
  *
  * Lives here: which rows make up a gateway's world. Must not live here: resources, streams (@fed/xds).
  */
-import type { CheckServiceNode, FederationState, Fsm, ServiceRow } from '@fed/fsm';
+import type { CheckServiceNode, ConfigEntry, FederationState, Fsm, ServiceRow } from '@fed/fsm';
 import { trustDomainOf } from '@fed/pki';
 import type { GatewayWorld, ServiceGroup } from '@fed/xds';
 import { consulService } from './agent/agent.ts';
+import { resolverOf } from './config-entries/resolver.ts';
 import { clusterIdOf } from './connect-ca/authority.ts';
 
 export interface GatewayWorldOptions {
@@ -26,23 +27,31 @@ export function watchGateways(
         servers: store.checkServiceNodes(consulService).rows,
         federationStates: store.federationStates().rows,
         sidecars: store.serviceKind('connect-proxy').rows,
+        natives: store.nativeServices().rows,
+        resolvers: store.configEntries('service-resolver').rows,
         clusterId: clusterIdOf(store),
       }),
       ({ gateway, ...rows }) => onWorld(gateway === undefined ? undefined : world(o, gateway, rows)),
     );
 }
 
-interface WorldRows {
+interface WorldRows extends MeshRows {
   readonly servers: readonly CheckServiceNode[];
   readonly federationStates: readonly FederationState[];
-  readonly sidecars: readonly CheckServiceNode[];
   readonly clusterId: string | undefined;
+}
+
+interface MeshRows {
+  readonly sidecars: readonly CheckServiceNode[];
+  /** Instances with `Connect.Native`. */
+  readonly natives: readonly CheckServiceNode[];
+  readonly resolvers: readonly ConfigEntry[];
 }
 
 function world(
   o: GatewayWorldOptions,
   gateway: ServiceRow,
-  { servers, federationStates, sidecars, clusterId }: WorldRows,
+  { servers, federationStates, clusterId, ...mesh }: WorldRows,
 ): GatewayWorld {
   return {
     datacenter: o.datacenter,
@@ -55,17 +64,28 @@ function world(
       critical: (Checks ?? []).some((check) => check.Status === 'critical'),
     })),
     federationStates,
-    services: meshServices(sidecars),
+    services: meshServices(mesh),
     ...(clusterId === undefined ? {} : { trustDomain: trustDomainOf(clusterId) }),
   };
 }
 
-/** Services of the mesh, by the sidecars that speak for them; one that speaks for itself (`Connect.Native`) is not among them. */
-function meshServices(sidecars: readonly CheckServiceNode[]): readonly ServiceGroup[] {
-  const groups = new Map<string, CheckServiceNode[]>();
-  for (const row of sidecars) {
-    const name = row.Service.Proxy.DestinationServiceName;
-    if (name !== '') groups.set(name, [...(groups.get(name) ?? []), row]);
-  }
-  return [...groups].map(([name, instances]) => ({ name, instances }));
+/**
+ * Services of the mesh: by the sidecars that speak for them, and by instances that speak TLS themselves. What a resolver says
+ * of a service nobody registered is not needed here: it redirects callers, who read it themselves.
+ */
+function meshServices({ sidecars, natives, resolvers }: MeshRows): readonly ServiceGroup[] {
+  const groups = new Map<string, { readonly name: string; readonly instances: CheckServiceNode[] }>();
+  const add = (name: string, row: CheckServiceNode): void => {
+    if (name === '') return;
+    const group = groups.get(name.toLowerCase());
+    if (group === undefined) groups.set(name.toLowerCase(), { name, instances: [row] });
+    else group.instances.push(row);
+  };
+  for (const row of sidecars) add(row.Service.Proxy.DestinationServiceName, row);
+  for (const row of natives) add(row.Service.Service, row);
+  const byName = new Map(resolvers.map((entry) => [entry.name.toLowerCase(), entry]));
+  return [...groups].map(([key, group]) => {
+    const entry = byName.get(key);
+    return entry === undefined ? group : { ...group, resolver: resolverOf(entry) };
+  });
 }

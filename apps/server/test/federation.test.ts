@@ -162,6 +162,74 @@ describe('a federation that has formed', () => {
     echo.close();
   });
 
+  test('subsets of a service that is native in the mesh are reached by name, as its resolver in the primary says', async () => {
+    const tls = join(folder, 'tls');
+    const read = (name: string): string => readFileSync(join(tls, name), 'utf8');
+    const pem = { cert: read('dc2-server-consul-0.pem'), key: read('dc2-server-consul-0-key.pem') };
+    await using stack = new AsyncDisposableStack();
+    for (const version of ['v1', 'v2', 'v2']) {
+      const echo = createTlsServer(pem, (socket) => {
+        socket.on('error', () => {});
+        socket.end(version);
+      }).listen(0, '127.0.0.1');
+      stack.defer(() => void echo.close());
+      await once(echo, 'listening');
+      const { port } = echo.address() as { port: number };
+      await federation.put('dc2', '/v1/agent/service/register', {
+        Name: 'native-web',
+        ID: `native-web-${port}`,
+        Address: '127.0.0.1',
+        Port: port,
+        Meta: { version },
+        Connect: { Native: true },
+      });
+      stack.defer(() => federation.put('dc2', `/v1/agent/service/deregister/native-web-${port}`));
+    }
+    const { TrustDomain } = await federation.get<{ TrustDomain: string }>('dc1', '/v1/connect/ca/roots');
+    const answered = (name: string): Promise<string> =>
+      new Promise((resolve) => {
+        const { gatewayPort: port } = federation.site('dc1');
+        const socket = connectTls({
+          host: '127.0.0.1',
+          port,
+          servername: `${name}.default.dc2.internal.${TrustDomain}`,
+          ca: read('consul-agent-ca.pem'),
+          checkServerIdentity: () => undefined,
+        });
+        socket.once('data', (bytes: Buffer) => {
+          resolve(bytes.toString());
+          socket.destroy();
+        });
+        socket.on('error', () => {});
+        socket.once('close', () => resolve(''));
+      });
+    const leadsTo = (name: string, version: string) => async (): Promise<boolean> => {
+      const answers = await Promise.all(Array.from({ length: 6 }, () => answered(name)));
+      return answers.every((one) => one === version);
+    };
+    await federation.until(
+      'the service answers',
+      patienceMs,
+      async () => (await answered('native-web')) !== '',
+    );
+    expect(await answered('v2.native-web'), 'nobody has spoken of subsets yet').toBe('');
+    const resolver = {
+      Kind: 'service-resolver',
+      Name: 'native-web',
+      DefaultSubset: 'v1',
+      Subsets: {
+        v1: { Filter: 'Service.Meta.version == v1' },
+        v2: { Filter: 'Service.Meta.version == v2' },
+      },
+    };
+    await federation.put('dc1', '/v1/config', resolver);
+    await federation.until('a subset', patienceMs, leadsTo('v2.native-web', 'v2'));
+    await federation.until('the other', patienceMs, leadsTo('v1.native-web', 'v1'));
+    await federation.until('the default', patienceMs, leadsTo('native-web', 'v1'));
+    await federation.put('dc3', '/v1/config', { ...resolver, DefaultSubset: 'v2' });
+    await federation.until('another default', patienceMs, leadsTo('native-web', 'v2'));
+  });
+
   test('an unknown datacenter is refused in the original’s words', async () => {
     const response = await fetch(`${federation.site('dc1').httpUrl}/v1/catalog/nodes?dc=dc9`);
     expect([response.status, await response.text()]).toEqual([500, 'No path to datacenter']);

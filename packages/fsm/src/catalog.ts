@@ -181,6 +181,7 @@ function raiseService(tx: Transaction, { service }: ServiceEntry, index: number)
   tx.raise(indexKey.kind(service.Kind), index);
   tx.touch(watchKey.service(service.Service));
   tx.touch(watchKey.kind(service.Kind));
+  if (service.Connect.Native) tx.touch(watchKey.native);
 }
 
 function deleteNode(tx: Transaction, node: NodeRow): void {

@@ -43,6 +43,8 @@ export interface ReadStore {
   checkServiceNodes(service: string): Rows<CheckServiceNode>;
   /** Instances of all services of a kind ('mesh-gateway', …; '' is the plain kind) with node and checks. */
   serviceKind(kind: string): Rows<CheckServiceNode>;
+  /** Instances that are native in the mesh (Connect.Native), of all services, with node and checks. */
+  nativeServices(): Rows<CheckServiceNode>;
   /** Every instance of every service with node and checks. */
   serviceDump(): Rows<CheckServiceNode>;
   nodeChecks(node: string): Rows<CheckRow>;

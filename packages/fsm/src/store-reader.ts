@@ -137,6 +137,15 @@ export class StoreReader implements ReadStore {
     };
   }
 
+  nativeServices(): Rows<CheckServiceNode> {
+    const key = watchKey.native;
+    this.#trail?.add(key);
+    return {
+      index: this.#highest(indexKey.nodes, indexKey.services, indexKey.checks),
+      rows: this.#current.answers.get(key, () => this.#join(this.#tables.servicesNative.values())),
+    };
+  }
+
   serviceDump(): Rows<CheckServiceNode> {
     for (const key of [watchKey.nodes, watchKey.services, watchKey.checks]) this.#trail?.add(key);
     return {

@@ -59,6 +59,8 @@ export const watchKey = {
   nodeChecks: (node: string): string => `node-checks:${keyOf(node)}`,
   service: (name: string): string => `service:${keyOf(name)}`,
   serviceChecks: (name: string): string => `service-checks:${keyOf(name)}`,
+  /** Instances that are native in the mesh. */
+  native: 'native',
   kind: (kind: string): string => `kind:${kind}`,
   status: (status: string): string => `status:${status}`,
   index: (key: string): string => `index:${key}`,
@@ -89,6 +91,8 @@ export class Tables {
   readonly services: OrderedMap<ServiceEntry> = new OrderedMap();
   readonly servicesByName: OrderedMap<ServiceEntry> = new OrderedMap();
   readonly servicesByKind: OrderedMap<ServiceEntry> = new OrderedMap();
+  /** Those with Connect.Native, by name as above. */
+  readonly servicesNative: OrderedMap<ServiceEntry> = new OrderedMap();
   readonly checks: OrderedMap<CheckRow> = new OrderedMap();
   readonly checksByService: OrderedMap<CheckRow> = new OrderedMap();
   readonly checksByStatus: OrderedMap<CheckRow> = new OrderedMap();
@@ -168,8 +172,10 @@ export class Transaction {
         this.#delete(this.tables.servicesByName, serviceNameKey(old));
       if (serviceKindKey(old) !== serviceKindKey(entry))
         this.#delete(this.tables.servicesByKind, serviceKindKey(old));
+      this.#delete(this.tables.servicesNative, serviceNameKey(old));
       this.#touchService(old);
     }
+    if (entry.service.Connect.Native) this.#set(this.tables.servicesNative, serviceNameKey(entry), entry);
     this.#set(this.tables.services, key, entry);
     this.#set(this.tables.servicesByName, serviceNameKey(entry), entry);
     this.#set(this.tables.servicesByKind, serviceKindKey(entry), entry);
@@ -180,6 +186,7 @@ export class Transaction {
     this.#delete(this.tables.services, keyOf(entry.node, entry.service.ID));
     this.#delete(this.tables.servicesByName, serviceNameKey(entry));
     this.#delete(this.tables.servicesByKind, serviceKindKey(entry));
+    this.#delete(this.tables.servicesNative, serviceNameKey(entry));
     this.#touchService(entry);
   }
 
@@ -276,6 +283,7 @@ export class Transaction {
     this.touch(watchKey.nodeServices(node));
     this.touch(watchKey.service(service.Service));
     this.touch(watchKey.kind(service.Kind));
+    if (service.Connect.Native) this.touch(watchKey.native);
   }
 
   #touchCheck(row: CheckRow): void {

@@ -24,6 +24,7 @@ const service = fc.record({
   Kind: kind,
   Port: small,
   Tags: fc.constantFrom(null, [], ['a'], ['a', 'b']),
+  Connect: fc.constantFrom({ Native: false, SidecarService: null }, { Native: true, SidecarService: null }),
 });
 
 const register: fc.Arbitrary<Command> = fc
@@ -119,6 +120,7 @@ export const questions: readonly {
   { name: 'nodes', ask: (s) => s.nodes() },
   { name: 'services', ask: (s) => s.services() },
   { name: 'serviceDump', ask: (s) => s.serviceDump() },
+  { name: 'nativeServices', ask: (s) => s.nativeServices() },
   { name: 'coordinates', ask: (s) => s.coordinates() },
   { name: 'federationStates', ask: (s) => s.federationStates() },
   { name: 'configEntries', ask: (s) => s.configEntries() },

@@ -7,10 +7,8 @@
  * Source: Consul agent/structs/config_entry*.go (Normalize, Validate; v1.10.1).
  */
 import { type ConfigEntry, type ConfigEntryValue, newConfigEntry } from '@fed/fsm';
+import { checkServiceNodeFields, compileFilter, FilterError } from '@fed/fsm/filter';
 import { newMap, type Value } from '@fed/msgpack';
-import { compileFilter } from '../filter/compile.ts';
-import { FilterError } from '../filter/expression.ts';
-import { checkServiceNodeFields } from '../filter/fields.ts';
 import { ConfigEntryError } from './errors.ts';
 
 /** As of a service, whose name it is. */

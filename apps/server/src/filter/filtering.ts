@@ -6,21 +6,22 @@
  * Source: the uses of bexpr in Consul agent/consul/*_endpoint.go.
  */
 import type { ReadStore } from '@fed/fsm';
+import {
+  checkFields,
+  checkServiceNodeFields,
+  compileFilter,
+  type Fields,
+  FilterError,
+  nodeDumpFields,
+  nodeFields,
+  type Predicate,
+  serviceFields,
+  serviceNodeFields,
+} from '@fed/fsm/filter';
 import type { Value } from '@fed/msgpack';
 import { RpcApplicationError } from '@fed/rpc';
 import { type Args, asArgs, text } from '../rpc/args.ts';
 import type { Endpoint } from '../rpc/ask.ts';
-import { compileFilter, type Predicate } from './compile.ts';
-import { FilterError } from './expression.ts';
-import {
-  checkFields,
-  checkServiceNodeFields,
-  type Fields,
-  nodeDumpFields,
-  nodeFields,
-  serviceFields,
-  serviceNodeFields,
-} from './fields.ts';
 
 interface Filtered {
   readonly fields: Fields;

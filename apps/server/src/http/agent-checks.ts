@@ -4,13 +4,13 @@
  * Source: Consul agent/agent_endpoint.go.
  */
 import type { CheckRow } from '@fed/fsm';
+import { checkFields } from '@fed/fsm/filter';
 import { need } from '../acl/access.ts';
 import type { Authorizer } from '../acl/rules.ts';
 import type { Agent } from '../agent/agent.ts';
 import { checkRow, checkStatuses, readCheck } from '../agent/check-definition.ts';
 import { decode } from '../agent/decode.ts';
 import { serfHealth } from '../agent/registration.ts';
-import { checkFields } from '../filter/fields.ts';
 import { predicate } from '../filter/filtering.ts';
 import { agentCheckJson } from './agent-json.ts';
 import { enable, get, put, putOrGet, reading, rest } from './parameters.ts';

@@ -4,10 +4,10 @@
  * Source: Consul agent/agent_endpoint.go, agent/agent_endpoint.go (AgentHealthServiceByID, AgentService).
  */
 import type { CheckRow, ServiceRow } from '@fed/fsm';
+import { serviceFields } from '@fed/fsm/filter';
 import { need } from '../acl/access.ts';
 import type { Agent } from '../agent/agent.ts';
 import { readRegistration } from '../agent/registration.ts';
-import { serviceFields } from '../filter/fields.ts';
 import { predicate } from '../filter/filtering.ts';
 import { agentCheckJson, agentServiceJson, contentHash, hashedServiceJson } from './agent-json.ts';
 import { enable, get, put, putOrGet, reading, rest, truthy } from './parameters.ts';

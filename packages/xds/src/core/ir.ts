@@ -9,9 +9,9 @@
  * Sources: Consul agent/proxycfg/mesh_gateway.go, agent/xds/clusters.go, endpoints.go, listeners.go (mesh gateway parts).
  */
 import { datacenterSni, SniError, serverSni, serviceSni } from '@fed/alpn-mux';
+import { checkServiceNodeFields, compileFilter, FilterError } from '@fed/fsm/filter';
 import type { Notice } from '../ports.ts';
 import { type Bind, listenerBinds } from './binds.ts';
-import { parseFilter } from './filter.ts';
 import { type Endpoint, endpointOf, freshest, inOrder, isLiteral, order } from './instances.ts';
 import { type GatewayOptions, parseOptions } from './options.ts';
 import { type Profile, recommended } from './profile.ts';
@@ -211,14 +211,18 @@ class Draft {
   }
 
   #members(group: ServiceGroup, rule: Subset | undefined, what: string): readonly Endpoint[] {
-    let keep = (_o: Instance): boolean => true;
+    const { filter = '', onlyPassing = false } = rule ?? {};
     try {
-      keep = parseFilter(rule?.filter ?? '');
+      const kept =
+        filter === ''
+          ? group.instances
+          : group.instances.filter(compileFilter(filter, checkServiceNodeFields));
+      return inOrder(kept).map((o) => endpointOf(o, false, onlyPassing));
     } catch (cause) {
-      this.#warn('bad_filter', `${what} is left without instances: ${(cause as Error).message}`);
+      if (!(cause instanceof FilterError)) throw cause;
+      this.#warn('bad_filter', `${what} is left without instances: ${cause.message}`);
       return [];
     }
-    return inOrder(group.instances.filter(keep)).map((o) => endpointOf(o, false, rule?.onlyPassing ?? false));
   }
 
   #capable(gateways: readonly Instance[]): readonly Instance[] {

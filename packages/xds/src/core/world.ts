@@ -34,7 +34,7 @@ export interface LocalServer {
 }
 
 export interface Subset {
-  /** A catalog filter expression, see filter.ts. '' keeps every instance. */
+  /** A catalog filter expression, see @fed/fsm/filter. '' keeps every instance. */
   readonly filter: string;
   /** Instances with any check that is not passing count as unhealthy. */
   readonly onlyPassing?: boolean;

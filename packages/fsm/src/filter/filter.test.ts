@@ -1,5 +1,5 @@
-import { newCheck, newNode, newService } from '@fed/fsm';
 import { describe, expect, test } from 'vitest';
+import { newCheck, newNode, newService } from '../new-row.ts';
 import { compileFilter } from './compile.ts';
 import { FilterError, parseFilter } from './expression.ts';
 import { checkFields, checkServiceNodeFields, type Fields, nodeFields, serviceNodeFields } from './fields.ts';

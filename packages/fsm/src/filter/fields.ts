@@ -16,12 +16,12 @@ export type Field =
   | { readonly struct: Fields };
 export type Fields = { readonly [name: string]: Field };
 
-const texts = { map: 'text' } as const;
-const address = { struct: { Address: 'text', Port: 'int' } } as const;
-const weights = { struct: { Passing: 'int', Warning: 'int' } } as const;
-const meshGateway = { struct: { Mode: 'text' } } as const;
+const texts: Field = { map: 'text' };
+const address: Field = { struct: { Address: 'text', Port: 'int' } };
+const weights: Field = { struct: { Passing: 'int', Warning: 'int' } };
+const meshGateway: Field = { struct: { Mode: 'text' } };
 
-const proxy = {
+const proxy: Field = {
   struct: {
     DestinationServiceID: 'text',
     DestinationServiceName: 'text',
@@ -58,20 +58,20 @@ const proxy = {
       },
     },
   },
-} as const satisfies Field;
+};
 
-const connect = { struct: { Native: 'bool' } } as const;
+const connect: Field = { struct: { Native: 'bool' } };
 
-export const nodeFields = {
+export const nodeFields: Fields = {
   Address: 'text',
   Datacenter: 'text',
   ID: 'text',
   Meta: texts,
   Node: 'text',
   TaggedAddresses: texts,
-} as const satisfies Fields;
+};
 
-export const serviceFields = {
+export const serviceFields: Fields = {
   Address: 'text',
   Connect: connect,
   EnableTagOverride: 'bool',
@@ -84,9 +84,9 @@ export const serviceFields = {
   TaggedAddresses: { map: address },
   Tags: { list: 'text' },
   Weights: weights,
-} as const satisfies Fields;
+};
 
-export const checkFields = {
+export const checkFields: Fields = {
   CheckID: 'text',
   Name: 'text',
   Node: 'text',
@@ -97,15 +97,15 @@ export const checkFields = {
   ServiceTags: { list: 'text' },
   Status: 'text',
   Type: 'text',
-} as const satisfies Fields;
+};
 
-export const checkServiceNodeFields = {
+export const checkServiceNodeFields: Fields = {
   Checks: { list: { struct: checkFields } },
   Node: { struct: nodeFields },
   Service: { struct: serviceFields },
-} as const satisfies Fields;
+};
 
-export const serviceNodeFields = {
+export const serviceNodeFields: Fields = {
   Address: 'text',
   Datacenter: 'text',
   ID: 'text',
@@ -124,9 +124,9 @@ export const serviceNodeFields = {
   ServiceTags: { list: 'text' },
   ServiceWeights: weights,
   TaggedAddresses: texts,
-} as const satisfies Fields;
+};
 
-export const nodeDumpFields = {
+export const nodeDumpFields: Fields = {
   Address: 'text',
   Checks: { list: { struct: checkFields } },
   ID: 'text',
@@ -134,4 +134,4 @@ export const nodeDumpFields = {
   Node: 'text',
   Services: { list: { struct: serviceFields } },
   TaggedAddresses: texts,
-} as const satisfies Fields;
+};
