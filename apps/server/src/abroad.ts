@@ -64,8 +64,8 @@ const againMax = 2;
 
 /**
  * How the pool treats a datacenter. A session abroad hangs on two gateways, and one that a network swallows without a word
- * is noticed by its silence only: so it is asked soon and often (a ping is 12 bytes), and a read has time left for another
- * way. And a server or gateway that is back is found within a second; a dial that fails costs 5 s at most, and there is one
+ * is noticed by its silence only: so while a call waits it is asked soon and often (a ping is 12 bytes), and a read has time
+ * left for another way. With two hundred datacenters most sessions have no call: they are left in peace. And a server or gateway that is back is found within a second; a dial that fails costs 5 s at most, and there is one
  * at a time.
  */
 export const abroadPool: {

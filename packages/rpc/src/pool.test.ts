@@ -129,6 +129,28 @@ describe('sharing', () => {
     expect(world.pool.stats().sessions).toEqual([]);
   });
 
+  test('a session without calls is hardly asked for signs of life, one with a call that waits is', async () => {
+    await using world = new World({ yamux: { keepaliveMs: 2_000, restKeepaliveMs: 30_000 } });
+    const bytesIn = async (ms: number): Promise<number> => {
+      const sent = (): number => world.pool.stats().sessions[0]!.sentBytes;
+      const before = sent();
+      for (let passed = 0; passed < ms; passed += 500) {
+        world.clock.advance(500);
+        await settled();
+      }
+      return sent() - before;
+    };
+    await world.call(n1);
+    const pingBytes = 12; // and answers to the other side’s
+    expect(await bytesIn(60_000)).toBeLessThanOrEqual(4 * pingBytes);
+    const waiting = world.pool.call(n1, 'Test.Block', null, { timeoutMs: 600_000 });
+    await settled();
+    expect(await bytesIn(60_000)).toBeGreaterThanOrEqual(24 * pingBytes);
+    world.blocked[0]!.answer('changed');
+    await waiting;
+    expect(await bytesIn(60_000)).toBeLessThanOrEqual(5 * pingBytes);
+  });
+
   test('the server goes away: the next call dials again, calls that run are finished', async () => {
     await using world = new World();
     const running = world.call(n1, 'Test.Block');

@@ -32,6 +32,7 @@ export class PooledSession {
     this.#clock = clock;
     this.#limits = limits;
     this.#lastUsedAt = clock.now();
+    session.attend(false);
     this.#watch();
   }
 
@@ -55,14 +56,14 @@ export class PooledSession {
   /** A stream for one call; give it back with `release`. Throws YamuxError when the session takes no more. */
   acquire(): CallStream {
     const stream = this.#idle.pop() ?? this.#open();
-    this.#calls += 1;
+    if (this.#calls++ === 0) this.session.attend(true);
     this.#lastUsedAt = this.#clock.now();
     return stream;
   }
 
   /** After a call: `again` if the stream may carry another. */
   release(stream: CallStream, again: boolean): void {
-    this.#calls -= 1;
+    if (--this.#calls === 0) this.session.attend(false);
     if (again && stream.isFit && !this.#retired && this.#idle.length < this.#limits.streamsIdleMax)
       this.#idle.push(stream);
     else stream.close();

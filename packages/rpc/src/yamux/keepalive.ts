@@ -2,7 +2,8 @@
  * keepalive.ts: is anybody still there?
  *
  * A ping asks; its answer sets the time of the next. Anything else heard meanwhile counts as a sign of life too: on a
- * slow connection the answer may wait behind megabytes.
+ * slow connection the answer may wait behind megabytes. While nobody waits for the peer it is asked rarely; who begins to wait
+ * after a silence has it asked at once.
  * Lives here: ping ids and the times around them. Must not live here: frames, timers.
  * Source: hashicorp/yamux session.go (keepalive, Ping, handlePing).
  */
@@ -14,6 +15,7 @@ export class Keepalive {
   #nextPingId = 0;
   #nextPingAt: number | undefined;
   #heardAt: number;
+  #attended = true;
 
   constructor(config: YamuxConfig, now: number) {
     this.#config = config;
@@ -23,6 +25,15 @@ export class Keepalive {
 
   heard(now: number): void {
     this.#heardAt = now;
+  }
+
+  /** Whether anybody waits for the peer; as long as nobody says, somebody does. */
+  attend(on: boolean, now: number): void {
+    this.#attended = on;
+    // Who ceases to wait moves nothing: calls that follow each other would move it back each time.
+    if (!on || this.#nextPingAt === undefined) return;
+    const soonest = Math.max(now, this.#heardAt + this.#config.keepaliveMs);
+    this.#nextPingAt = Math.min(this.#nextPingAt, soonest);
   }
 
   /** The id of a ping to be sent now. */
@@ -38,7 +49,7 @@ export class Keepalive {
     const sentAt = this.#sentAt.get(pingId);
     if (sentAt === undefined) return undefined;
     this.#sentAt.delete(pingId);
-    if (this.#config.keepaliveMs > 0) this.#nextPingAt = now + this.#config.keepaliveMs;
+    if (this.#config.keepaliveMs > 0) this.#nextPingAt = now + this.#everyMs();
     return now - sentAt;
   }
 
@@ -52,8 +63,17 @@ export class Keepalive {
     const answerBy = this.#answerBy();
     if (answerBy !== undefined && now >= answerBy) return 'dead';
     if (this.#nextPingAt === undefined || now < this.#nextPingAt) return 'fine';
+    if (!this.#attended && now < this.#heardAt + this.#everyMs()) {
+      this.#nextPingAt = this.#heardAt + this.#everyMs();
+      return 'fine';
+    }
     this.#nextPingAt = undefined; // set again by the answer
     return 'pingDue';
+  }
+
+  #everyMs(): number {
+    const { keepaliveMs, restKeepaliveMs } = this.#config;
+    return this.#attended ? keepaliveMs : Math.max(keepaliveMs, restKeepaliveMs);
   }
 
   #answerBy(): number | undefined {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { corePair, End, type SentFrame } from '../../test/core-pair.ts';
 import { encodeFrameHeader, type FrameType, frameFlag, frameType, initialWindowBytes } from './frame.ts';
+import type { Effect } from './session-events.ts';
 
 const { syn, ack, fin, rst } = frameFlag;
 const { data, windowUpdate, ping, goAway } = frameType;
@@ -328,6 +329,61 @@ describe('time', () => {
     end.now = 49_000;
     end.step({ kind: 'deadline' });
     expect(end.closed?.code).toBe('keepalive_timeout');
+  });
+
+  describe('while nobody waits for the peer', () => {
+    const config = { keepaliveMs: 2_000, restKeepaliveMs: 30_000, pingTimeoutMs: 2_500 };
+    const pings = (effects: readonly Effect[]): number =>
+      effects.filter(({ kind }) => kind === 'send').length;
+    const resting = () => {
+      const it = lone('client', config);
+      it.end.core.attend(false, 0);
+      it.end.now = 2_000;
+      it.end.step({ kind: 'deadline' });
+      return it;
+    };
+
+    test('it is asked every 30 s instead of every 2', () => {
+      const { end, hear } = resting();
+      expect(pings(end.effects)).toBe(0);
+      expect(end.core.deadline()).toBe(30_000);
+      end.now = 30_000;
+      end.step({ kind: 'deadline' });
+      expect(pings(end.effects)).toBe(1);
+      hear(ping, ack, 0, 0);
+      expect(end.core.deadline()).toBe(60_000);
+    });
+
+    test('who begins to wait after a silence has it asked at once, and silence still ends the session', () => {
+      const { end } = resting();
+      end.now = 10_000;
+      end.core.attend(true, end.now);
+      expect(end.core.deadline()).toBe(10_000);
+      end.step({ kind: 'deadline' });
+      expect(pings(end.effects)).toBe(1);
+      expect(end.core.deadline()).toBe(12_500);
+      end.now = 12_500;
+      end.step({ kind: 'deadline' });
+      expect(end.closed?.code).toBe('keepalive_timeout');
+    });
+
+    test('who begins to wait for a peer that was heard just now lets it be for 2 s more', () => {
+      const { end, hear } = resting();
+      end.now = 9_500;
+      hear(data, 0, 9, 1, Buffer.from('x'));
+      end.now = 10_000;
+      end.core.attend(true, end.now);
+      expect(end.core.deadline()).toBe(11_500);
+    });
+
+    test('somebody who waits for long has it asked every 2 s', () => {
+      const { end, hear } = resting();
+      end.now = 10_000;
+      end.core.attend(true, end.now);
+      end.step({ kind: 'deadline' });
+      hear(ping, ack, 0, 0);
+      expect(end.core.deadline()).toBe(12_000);
+    });
   });
 
   test('a stream unanswered for 75 s ends the session: the peer accepts nothing any more', () => {

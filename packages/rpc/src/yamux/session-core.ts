@@ -85,6 +85,11 @@ export class YamuxCore {
     return { pingId, effects: this.#out.take() };
   }
 
+  /** Whether anybody waits for the peer; moves `deadline`, and sends nothing by itself. */
+  attend(on: boolean, now: number): void {
+    this.#keepalive.attend(on, now);
+  }
+
   /** One turn. Same state, event and `now`: same effects, in the same order. After 'closed' nothing happens any more. */
   step(event: Event, now: number): readonly Effect[] {
     if (this.#closed) return none;

@@ -12,6 +12,8 @@ export interface YamuxConfig {
   readonly acceptBacklog: number;
   /** A ping is sent this long after the last one was answered; 0: never. */
   readonly keepaliveMs: number;
+  /** The same while nobody waits for the peer (`attend`), where it is longer. */
+  readonly restKeepaliveMs: number;
   /** A ping unanswered for this long, with nothing else heard meanwhile, ends the session. */
   readonly pingTimeoutMs: number;
   /** A stream of ours unanswered for this long means the peer's accept loop is stuck: the session ends. */
@@ -29,6 +31,7 @@ export interface YamuxConfig {
 export const yamuxDefaults: YamuxConfig = {
   acceptBacklog: 256,
   keepaliveMs: 30_000,
+  restKeepaliveMs: 30_000,
   pingTimeoutMs: 10_000,
   streamOpenMs: 75_000,
   streamCloseMs: 300_000,

@@ -159,6 +159,15 @@ export class YamuxSession implements AsyncDisposable {
     });
   }
 
+  /**
+   * Whether anybody waits for the peer (default: yes). While nobody does it is asked for signs of life every `restKeepaliveMs`
+   * only; when somebody begins to, at once if it was not heard for `keepaliveMs`.
+   */
+  attend(on: boolean): void {
+    this.#core.attend(on, this.#clock.now());
+    if (on) this.#arm();
+  }
+
   /** The peer may open no more streams; those that exist go on. */
   goAway(): void {
     this.#turn({ kind: 'goAway' });
