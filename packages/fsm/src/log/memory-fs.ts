@@ -13,7 +13,8 @@ import type { LogFile, LogFs } from './fs.ts';
 /** What a disk writes or does not write as a whole, in bytes. */
 const sectorBytes = 512;
 
-type Inode = { current: Buffer; durable: Buffer };
+/** `current` begins where `room` does, and so may `durable`: a log that grows is copied neither by a write nor by a sync. */
+type Inode = { room: Buffer; current: Buffer; durable: Buffer };
 type Operation =
   | 'create'
   | 'open'
@@ -72,36 +73,29 @@ export function createMemoryFs(): MemoryFs {
       if (life !== born) throw failure('EBADF', operation, path);
       check(operation, path);
     };
-    const put = (bytes: Uint8Array, position: number): void => {
-      const end = position + bytes.length;
-      if (end > node.current.length) {
-        const grown = Buffer.alloc(end);
-        node.current.copy(grown);
-        node.current = grown;
-      }
-      node.current.set(bytes, position);
-    };
     return {
       async write(bytes, position) {
         try {
           alive('write');
         } catch (error) {
           if (life === born && (error as NodeJS.ErrnoException).code !== 'EROFS')
-            put(bytes.subarray(0, bytes.length >>> 1), position);
+            put(node, bytes.subarray(0, bytes.length >>> 1), position);
           throw error;
         }
         const room = fs.capacityBytes - usedBytes() - Math.max(0, position - node.current.length);
         const fits = Math.max(0, Math.min(bytes.length, room + Math.max(0, node.current.length - position)));
-        put(bytes.subarray(0, fits), position);
+        put(node, bytes.subarray(0, fits), position);
         if (fits < bytes.length) throw failure('ENOSPC', 'write', path);
       },
       async sync() {
         alive('sync');
-        node.durable = Buffer.from(node.current);
+        node.durable = node.current;
       },
       async truncate(bytes) {
         alive('truncate');
-        node.current = Buffer.concat([node.current.subarray(0, bytes)], bytes);
+        const { length } = node.current;
+        if (bytes > length) put(node, new Uint8Array(bytes - length), length);
+        else node.current = node.room.subarray(0, bytes);
       },
       async size() {
         alive('size');
@@ -134,7 +128,8 @@ export function createMemoryFs(): MemoryFs {
     async create(path) {
       check('create', path);
       if (names.has(path)) throw failure('EEXIST', 'create', path);
-      const node: Inode = { current: Buffer.alloc(0), durable: Buffer.alloc(0) };
+      const none = Buffer.alloc(0);
+      const node: Inode = { room: none, current: none, durable: none };
       names.set(path, node);
       return openFile(path, node);
     },
@@ -178,16 +173,33 @@ export function createMemoryFs(): MemoryFs {
         if (node === undefined) durableNames.delete(path);
         else durableNames.set(path, node);
       }
-      for (const node of new Set(durableNames.values())) node.current = afterPowerCut(node, rng);
+      for (const node of new Set(durableNames.values())) node.room = node.current = afterPowerCut(node, rng);
       names = new Map(durableNames);
       for (const node of names.values()) node.durable = Buffer.from(node.current);
       durableNames = new Map(names);
     },
     kill: end,
-    bytesOf: (path) => inode('read', path).current,
+    bytesOf(path) {
+      const node = inode('read', path);
+      node.durable = Buffer.from(node.durable); // what is damaged now was not damaged when it was synced
+      return node.current;
+    },
     paths: () => [...names.keys()].sort(),
   };
   return fs;
+}
+
+function put(node: Inode, bytes: Uint8Array, position: number): void {
+  const { length } = node.current;
+  const end = Math.max(length, position + bytes.length);
+  const isDurable =
+    node.durable.buffer === node.room.buffer && Math.min(position, length) < node.durable.length;
+  if (isDurable || end > node.room.length) {
+    node.room = Buffer.alloc(end > node.room.length ? Math.max(end, 2 * node.room.length) : end);
+    node.current.copy(node.room);
+  } else if (position > length) node.room.fill(0, length, position);
+  node.room.set(bytes, position);
+  node.current = node.room.subarray(0, end);
 }
 
 /** Of the bytes that were not synced, any number of the first are there, and any sector of those may be zeros. */
