@@ -33,6 +33,15 @@ describe('locator: what once led to the primary', () => {
     expect(changed).toEqual([['dc1']]);
   });
 
+  test('locator: an own gateway that a dial has left through, and that is critical by then, is none either', () => {
+    hearFallbacks('198.51.100.7');
+    hearLocal(gateway({ address: '10.1.0.5' }));
+    expect(ways('dc1')).toContain('10.1.0.5');
+    hearLocal(gateway({ address: '10.1.0.5', checks: ['critical'] }));
+    tried('10.1.0.5', 'dc1', undefined);
+    expect(ways('dc1')).toBe('198.51.100.7:8443');
+  });
+
   test('locator: own gateways are no history', () => {
     hearLocal(gateway({ address: 'l1' }));
     tried('l1', 'dc1', undefined);

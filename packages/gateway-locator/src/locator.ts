@@ -219,11 +219,17 @@ class ListeningLocator implements Locator {
       return;
     }
     this.#memory.succeeded(gateway, datacenter, news.tookMs, now);
-    const own = this.#local().addresses.some((each) => renderHostPort(each) === renderHostPort(gateway));
-    if (datacenter === this.#primary && !own) this.#history.led(gateway, now);
+    if (datacenter === this.#primary && this.#isDoor(gateway, now)) this.#history.led(gateway, now);
     const reached = this.#asked.get(datacenter) === true;
     this.#ask(datacenter, true);
     if (!reached) for (const listener of [...this.#reachListeners]) listener(datacenter);
+  }
+
+  /** Of the primary. What is in no list may be a gateway of ours that was taken out while the dial was under way. */
+  #isDoor(gateway: HostPort, now: Millis): boolean {
+    const { primaryRecord, told, fallbacks, history } = this.#knowledge(this.#history.addresses(now));
+    const same = ({ host, port }: HostPort): boolean => host === gateway.host && port === gateway.port;
+    return [primaryRecord, told, fallbacks, history].some((list) => list.some(same));
   }
 
   #ask(datacenter: string, reached?: boolean): void {
