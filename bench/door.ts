@@ -4,26 +4,22 @@
  *
  * All connections come from loopback, from a hundred addresses, so that the limit of a hundred per address stays as it is.
  */
-import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { connect as connectTls } from 'node:tls';
 import { alpn, dialAlpn, TlsIdentity } from '@fed/alpn-mux';
 import { openRpcPool } from '@fed/rpc';
 import { temporaryFolder } from '@fed/tooling/federation';
 import { openOurs } from './lib/agents.ts';
 import { openFilesMax, rssKiB } from './lib/cpu.ts';
 import { doorAt, doorCredentials, oldCa } from './lib/door-credentials.ts';
+import { holdIdle, idleAddresses } from './lib/idle.ts';
 import { type Latencies, printTable, rate, round } from './lib/measure.ts';
-import { type Door, strangersAt } from './lib/strangers.ts';
+import { strangersAt } from './lib/strangers.ts';
 
 const host = '127.0.0.1';
-const addresses = Array.from({ length: 100 }, (_, n) => `127.0.0.${n + 2}`);
 /** We hold one end, the server the other, in a process with the same limit. */
 const idleMax = Math.min(10_000, 100 * Math.floor((openFilesMax(32_768) * 0.8) / 100));
 const each = 100;
-const atOnce = 20;
 const callers = 8;
 const callSeconds = 2;
 const patienceMs = 60_000;
@@ -65,7 +61,7 @@ try {
 
   for (const kind of ['plain', 'TLS'] as const) {
     const before = rssKiB(server.pid);
-    const held = await hold(kind, door);
+    const held = await holdIdle(kind, door, idleMax);
     const open = await metric('door.open');
     const bytes = Math.round(((rssKiB(server.pid) - before) * 1024) / held.length);
     const meanwhile = await others();
@@ -92,7 +88,7 @@ try {
     let over = 0;
     const coming = Promise.all(
       Array.from({ length: each }, async (_, n) => {
-        await stranger.come(addresses[n % addresses.length] as string);
+        await stranger.come(idleAddresses[n % idleAddresses.length] as string);
         over++;
       }),
     );
@@ -111,7 +107,7 @@ try {
   }
   const after = rssKiB(server.pid);
   rows.push(['after all of them', '', `${round((after - before) / 1024)} MiB more`, times(await others())]);
-  for (const stranger of all) await Promise.all(addresses.map((from) => stranger.come(from)));
+  for (const stranger of all) await Promise.all(idleAddresses.map((from) => stranger.come(from)));
   const more = round((rssKiB(server.pid) - after) / 1024);
   rows.push(['after as many again', '', `${more} MiB more`, times(await others())]);
   printTable(rows);
@@ -134,33 +130,6 @@ interface Metric {
 
 function times({ p50Ms, p99Ms }: Latencies): string {
   return `${p50Ms} / ${p99Ms}`;
-}
-
-/** So many connections that do nothing; few at a time, so that a slow machine makes each within the port's deadline. */
-async function hold(kind: 'plain' | 'TLS', door: Door): Promise<readonly Socket[]> {
-  const held: Socket[] = [];
-  while (held.length < idleMax) {
-    const from = addresses.slice(held.length % addresses.length).slice(0, atOnce);
-    held.push(...(await Promise.all(from.map((address) => connection(kind, address, door)))));
-  }
-  return held;
-}
-
-async function connection(kind: 'plain' | 'TLS', localAddress: string, door: Door): Promise<Socket> {
-  const raw = connectTcp({ host, port: door.port, localAddress }).on('error', () => {});
-  if (kind === 'plain') {
-    await once(raw, 'connect');
-    return raw;
-  }
-  const socket = connectTls({
-    socket: raw,
-    secureContext: door.own,
-    servername: 'server.dc1.consul',
-    ALPNProtocols: [alpn.rpcSingle], // yamux would ask for a sign of life every 30 s
-    checkServerIdentity: () => undefined,
-  }).on('error', () => {});
-  await once(socket, 'secureConnect');
-  return socket;
 }
 
 async function until(what: string, check: () => Promise<boolean>): Promise<void> {

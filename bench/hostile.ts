@@ -15,7 +15,7 @@ import { openRpcPool, type RpcPool } from '@fed/rpc';
 import { temporaryFolder } from '@fed/tooling/federation';
 import { openOurs } from './lib/agents.ts';
 import { openAttacker } from './lib/attacker.ts';
-import { comesFirst, cpuSeconds, pin } from './lib/cpu.ts';
+import { comesFirst, cpuSeconds, openFilesMax, pin } from './lib/cpu.ts';
 import { doorAt, doorCredentials, oldCa } from './lib/door-credentials.ts';
 import { printTable } from './lib/measure.ts';
 import { type Block, block, dice, pooled, type Ratio, ratio, typical } from './lib/paired.ts';
@@ -27,14 +27,18 @@ const clients = 8;
 const betweenMs = 8;
 const windowMs = 3_000;
 const blockMs = 500;
-const rounds = Number(process.env['ROUNDS'] ?? 7);
+const rounds = Number(process.env['ROUNDS'] ?? 5);
 /** So many attack windows to one without. */
 const attacksPerControl = 3;
 /** A second, from one address: ten times what a well-behaved server does in its worst minute. */
 const strangersPerSecond = 100;
 /** Who holds a certificate of ours is no stranger; each of these costs a whole handshake. */
 const certifiedPerSecond = 10;
+/** The attacker holds one end, the server the other, each in a process with the same limit. */
+const idleMax = Math.min(10_000, 100 * Math.floor((openFilesMax(32_768) * 0.8) / 100));
+const idleWindows = 6;
 const toleratedRatio = 1.1;
+/** Part of an attack's name, or `idle`: nothing else. */
 const only = process.env['ONLY'];
 const seed = Number(process.env['SEED'] ?? 1);
 
@@ -51,36 +55,45 @@ try {
   const apart = [pin(server.pid, 0), pin(attacker.pid, 1), pin(process.pid, 1)].every(Boolean); // ourselves last: it counts cores
   const first = [server.pid, process.pid].map(comesFirst).every(Boolean);
 
-  const strangers = (await strangersAt(doorAt(server.serverPort, credentials)))
-    .map((stranger, index) => ({ ...stranger, index, from: `127.0.1.${index + 1}` }))
-    .filter(({ what }) => only === undefined || what.includes(only));
-  const seen = new Map(strangers.map(({ index }) => [index, { blocks: [] as Block[], came: 0, cpu: 0 }]));
+  const kinds = await strangersAt(doorAt(server.serverPort, credentials));
+  const attacks = [
+    ...kinds.map(({ what, certified }, stranger) => ({
+      what,
+      stranger,
+      from: `127.0.1.${stranger + 1}`,
+      perSecond: certified ? certifiedPerSecond : strangersPerSecond,
+    })),
+    // Nobody is turned away there: it might be a gateway's.
+    {
+      what: 'a certificate of another CA, from the address of good clients',
+      stranger: kinds.findIndex(({ counter: [, code] }) => code === 'certificate_untrusted'),
+      from: host,
+      perSecond: certifiedPerSecond,
+    },
+  ]
+    .filter(({ what }) => only === undefined || what.includes(only))
+    .map((attack) => ({ ...attack, blocks: [] as Block[], came: 0, cpu: 0 }));
   const controls: Block[][] = [];
   const below = dice(seed);
   let controlCpu = 0;
+  const control = async (): Promise<Block[]> => {
+    const before = cpuSeconds(server.pid);
+    const blocks = await load(ask, windowMs);
+    controlCpu += cpuSeconds(server.pid) - before;
+    return blocks;
+  };
 
   await load(ask, windowMs); // what is compiled late is compiled now
-  for (let round = 0; round < rounds; round++) {
-    const order: (number | undefined)[] = shuffled(
-      strangers.map(({ index }) => index),
-      below,
-    ).flatMap((index, n) => (n % attacksPerControl === 0 ? [undefined, index] : [index]));
-    for (const index of order) {
+  for (let round = 0; round < rounds; round++)
+    for (const [n, attack] of shuffled(attacks, below).entries()) {
+      if (n % attacksPerControl === 0) controls.push(await control());
+      const { stranger, from, perSecond } = attack;
       const before = cpuSeconds(server.pid);
-      if (index === undefined) {
-        controls.push(await load(ask, windowMs));
-        controlCpu += cpuSeconds(server.pid) - before;
-        continue;
-      }
-      const { certified, from } = strangers.find((one) => one.index === index) as (typeof strangers)[0];
-      const perSecond = certified ? certifiedPerSecond : strangersPerSecond;
-      const attack = attacker.attack({ stranger: index, from, perSecond, ms: windowMs });
-      const kept = seen.get(index) as NonNullable<ReturnType<(typeof seen)['get']>>;
-      kept.blocks.push(...(await load(ask, windowMs)));
-      kept.came += await attack;
-      kept.cpu += cpuSeconds(server.pid) - before;
+      const coming = attacker.attack({ stranger, from, perSecond, ms: windowMs });
+      attack.blocks.push(...(await load(ask, windowMs)));
+      attack.came += await coming;
+      attack.cpu += cpuSeconds(server.pid) - before;
     }
-  }
   const without = controls.flat();
   const halves = [0, 1].map((half) => controls.filter((_, n) => n % 2 === half).flat());
   const perControl = controlCpu / controls.length;
@@ -103,17 +116,28 @@ try {
     ],
     ['none', '', times(without), '', '', '', ''],
     ['none, against none', '', '', ...judged(halves[0] as Block[], halves[1] as Block[]), ''],
-    ...strangers.map(({ what, index }) => {
-      const { blocks, came, cpu } = seen.get(index) as NonNullable<ReturnType<(typeof seen)['get']>>;
-      return [
-        what,
-        (came / ((rounds * windowMs) / 1000)).toFixed(0),
-        times(blocks),
-        ...judged(blocks, without),
-        (((cpu - rounds * perControl) / came) * 1e6).toFixed(0),
-      ];
-    }),
+    ...attacks.map(({ what, blocks, came, cpu }) => [
+      what,
+      (came / ((rounds * windowMs) / 1000)).toFixed(0),
+      times(blocks),
+      ...judged(blocks, without),
+      (((cpu - rounds * perControl) / came) * 1e6).toFixed(0),
+    ]),
   ];
+  if (only === undefined || only === 'idle') {
+    // On, off, on, off: connecting so many takes long.
+    const [on, off]: [Block[], Block[]] = [[], []];
+    let open = 0;
+    for (let turn = 0; turn < 2; turn++) {
+      open = await attacker.hold(idleMax);
+      for (let n = 0; n < idleWindows; n++) on.push(...(await load(ask, windowMs)));
+      await attacker.hold(0);
+      await pause(windowMs); // they are forgotten
+      for (let n = 0; n < idleWindows; n++) off.push(...(await load(ask, windowMs)));
+    }
+    rows.push([`${open} idle connections, certified`, '', times(on), ...judged(on, off), '']);
+    rows.push(['… and without them', '', times(off), '', '', '', '']);
+  }
   printTable(rows);
   console.log(
     `${rounds} windows of ${windowMs / 1000} s each, ${controls.length} without; seed ${seed}; ` +

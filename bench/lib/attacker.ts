@@ -5,10 +5,17 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type DoorCredentials, doorAt } from './door-credentials.ts';
+import { holdIdle } from './idle.ts';
 import { strangersAt } from './strangers.ts';
+
+/** So many idle connections with a certificate, in all; those that are more are closed. */
+interface Hold {
+  readonly hold: number;
+}
 
 interface Order {
   readonly stranger: number;
@@ -21,6 +28,8 @@ export interface Attacker extends AsyncDisposable {
   readonly pid: number;
   /** How many came. They may not be over yet. */
   attack(order: Order): Promise<number>;
+  /** Resolves with how many are open. */
+  hold(count: number): Promise<number>;
 }
 
 const program = fileURLToPath(import.meta.url);
@@ -37,6 +46,7 @@ export async function openAttacker(port: number, credentials: DoorCredentials): 
   return {
     pid: child.pid as number,
     attack: asked,
+    hold: (hold) => asked({ hold }),
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
       await once(child, 'exit');
@@ -48,8 +58,17 @@ async function main(): Promise<void> {
   const [{ port, credentials }] = (await once(process, 'message')) as [
     { readonly port: number; readonly credentials: DoorCredentials },
   ];
-  const strangers = await strangersAt(doorAt(port, credentials));
-  process.on('message', async ({ stranger, from, perSecond, ms }: Order) => {
+  const door = doorAt(port, credentials);
+  const strangers = await strangersAt(door);
+  const held: Socket[] = [];
+  process.on('message', async (message: Order | Hold) => {
+    if ('hold' in message) {
+      for (const socket of held.splice(message.hold)) socket.destroy();
+      held.push(...(await holdIdle('TLS', door, message.hold - held.length)));
+      process.send?.(held.filter((socket) => !socket.destroyed).length);
+      return;
+    }
+    const { stranger, from, perSecond, ms } = message;
     const began = performance.now();
     let came = 0;
     for (let passed = 0; passed < ms; passed = performance.now() - began) {
