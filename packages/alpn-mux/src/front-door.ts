@@ -19,6 +19,7 @@ import { type Refusal, Refusals } from './refusals.ts';
 import { systemClock } from './system.ts';
 import { judgeIncomingTls } from './tls-failure.ts';
 import type { TlsIdentity, TlsPolicy } from './tls-identity.ts';
+import { Turns } from './turns.ts';
 import { endpoint, type Handler, type House, keyOf, Visitor } from './visitor.ts';
 
 /** What may change while the door is open, for connections accepted from then on. */
@@ -134,6 +135,7 @@ class Shell implements FrontDoor, House {
   readonly #tlsServers = new Map<TlsMode, { server: TlsServer; generation: number }>();
   readonly #refusals: Refusals;
   readonly #box: PenaltyBox;
+  readonly #turns = new Turns();
   /** Visitors whose address has failed lately; visitors with a certificate, let through. */
   readonly #onProbation = new Set<Visitor>();
   readonly #certified = new Set<Visitor>();
@@ -313,7 +315,9 @@ class Shell implements FrontDoor, House {
       mode === 'typeByte' && this.#policy.verifyIncoming ? 'typeByteVerified' : mode,
     );
     this.#securing.set(visitor.key, visitor);
-    server.emit('connection', visitor.socket);
+    this.#turns.take(() => {
+      if (!visitor.socket.destroyed) server.emit('connection', visitor.socket);
+    });
   }
 
   #tlsServer(mode: TlsMode): TlsServer {
