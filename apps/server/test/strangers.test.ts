@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
+import { connect as connectPlain } from 'node:net';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { createCa, createCertificate } from '@fed/pki';
@@ -43,9 +44,7 @@ afterAll(async () => {
 /** Comes, and is gone: with the protocol that was agreed on, or without having been let in. */
 async function come(port: number, who: ConnectionOptions, localAddress: string): Promise<string | undefined> {
   const socket = connect({
-    host: '127.0.0.1',
-    port,
-    localAddress,
+    socket: connectPlain({ host: '127.0.0.1', port, localAddress }),
     servername: 'n1.server.dc1.consul',
     ALPNProtocols: ['consul/rpc-single'],
     checkServerIdentity: () => undefined,
