@@ -2,9 +2,15 @@
  * xds.ts: how soon gateways do what the state says: 50 datacenters of 4 gateways, 5 servers of our own, one change at a time.
  *
  * A server as it is shipped, with its log on disk; states of the other datacenters are written to it by RPC, gateways are
- * xDS streams from another process. Two changes: a remote gateway moves (endpoints only), a server of ours comes or goes
- * (cluster, endpoints, listener). Beside them, for the same change: the write's own answer, and a blocking query's. The
- * server holds a change 10 ms for its siblings, up to 50 when they come fast; a blocking query does not wait.
+ * xDS streams from other processes: four as ours are, and as many more that acknowledge without looking inside, because
+ * on this machine they all share a processor with the server. Two changes: a remote gateway moves (endpoints only), a
+ * server of ours comes or goes (cluster, endpoints, listener). Beside them, for the same change: the write's own answer,
+ * and a blocking query's. The server holds a change 10 ms for its siblings, up to 50 when they come fast; a blocking
+ * query does not wait.
+ *
+ * CPU is what the server's threads used in a window of changes less what they used in one of the same length without. The
+ * server also keeps looking for the servers of datacenters that are not there, which is most of it, and varies; so
+ * the difference is shown with its spread over the windows, and it may be negative.
  *
  * `FED_BENCH_GATEWAYS=4,40` connects so many gateways instead.
  */
@@ -17,7 +23,7 @@ import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { openRpcPool, type RpcPool } from '@fed/rpc';
 import { Federation, temporaryFolder } from '@fed/tooling/federation';
-import { cpuSeconds } from './lib/cpu.ts';
+import { threadSeconds } from './lib/cpu.ts';
 import { type Latencies, percentiles, printTable, round } from './lib/measure.ts';
 import type { Wanted } from './lib/xds-gateways.ts';
 
@@ -25,8 +31,11 @@ const datacenters = 50;
 const gatewaysEach = 4;
 const servers = 5;
 const counts = (process.env['FED_BENCH_GATEWAYS'] ?? '4,40').split(',').map(Number);
-const changes = 150;
-const idleMs = 5_000;
+/** Of changes, each followed by one of rest. */
+const windows = 7;
+const changesEach = 20;
+/** More than these acknowledge only. */
+const wholeGatewaysMax = 4;
 const host = '127.0.0.1';
 const here = 'dc1';
 const wanfed = { 'consul-wan-federation': '1' };
@@ -42,7 +51,8 @@ interface Measured {
   readonly acknowledged: Latencies;
   /** Of one gateway, per change. */
   readonly bytes: number;
-  readonly cpuMs: number;
+  /** Of the server, per change, in each window. */
+  readonly cpuMs: readonly number[];
 }
 
 const results = [];
@@ -56,7 +66,7 @@ printTable([
     'query answered',
     'acknowledged by each',
     'sent to each',
-    'CPU for each',
+    'CPU of a change',
   ],
   ...results.flatMap(({ gateways, whole, ...changed }) =>
     (['moved', 'serverAdded'] as const).map((what) => [
@@ -66,15 +76,31 @@ printTable([
       shown(changed[what].queried),
       shown(changed[what].acknowledged),
       `${Math.round(changed[what].bytes)} of ${whole} bytes`,
-      `${changed[what].cpuMs} ms`,
+      spread(changed[what].cpuMs),
     ]),
   ),
 ]);
-for (const { gateways, idleCpuPercent, aloneCpuPercent } of results)
-  console.log(
-    `  ${gateways} gateways and no change: ${idleCpuPercent} % of a core; before they came ${aloneCpuPercent} %`,
-  );
-console.log(JSON.stringify({ benchmark: 'xds', datacenters, gatewaysEach, servers, changes, results }));
+const [few, many] = [results[0], results.at(-1)];
+if (few !== undefined && many !== undefined && few !== many)
+  for (const what of ['moved', 'serverAdded'] as const) {
+    const further = many.gateways - few.gateways;
+    const each = many[what].cpuMs.map((ms, i) => (ms - (few[what].cpuMs[i] ?? 0)) / further);
+    console.log(`  ${what}: CPU of a change for each gateway more: ${spread(each)}`);
+  }
+for (const { gateways, restPercent } of results)
+  console.log(`  ${gateways} gateways and no change: ${round(median(restPercent))} % of a core`);
+console.log(
+  JSON.stringify({ benchmark: 'xds', datacenters, gatewaysEach, servers, windows, changesEach, results }),
+);
+
+/** The middle one, and from the least to the greatest. */
+function spread(ms: readonly number[]): string {
+  return `${round(median(ms))} ms (${round(Math.min(...ms))} to ${round(Math.max(...ms))})`;
+}
+
+function median(all: readonly number[]): number {
+  return all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0;
+}
 
 async function measure(count: number) {
   const folder = temporaryFolder('fed-bench');
@@ -92,34 +118,25 @@ async function measure(count: number) {
     await using writer = openWriter(federation);
     await fill(federation, writer, count);
     const pid = federation.site(here).server?.pid as number;
-    const aloneCpuPercent = await idle(pid);
     const ids = Array.from({ length: count }, (_, i) => gatewayId(i));
     const { ports } = JSON.parse(readFileSync(federation.site(here).configFile, 'utf8')) as {
       ports: { grpc: number };
     };
     await using gateways = openGateways(`${host}:${ports.grpc}`, ids);
-    await gateways.all({ chains: chainsWith(servers) });
+    await gateways.all({ chains: chainsWith(servers), acknowledged: 'Listener' });
     const whole = Math.round(average(await clients(federation), (c) => c.responseBytes));
-    const idleCpuPercent = await idle(pid);
+    const restPercent: number[] = [];
+    const server = { pid, restPercent };
     return {
       gateways: count,
       whole,
-      aloneCpuPercent,
-      idleCpuPercent,
-      moved: await moves(federation, writer, gateways, { pid, idleCpuPercent }),
-      serverAdded: await comings(federation, gateways, { pid, idleCpuPercent }),
+      restPercent,
+      moved: await moves(federation, writer, gateways, server),
+      serverAdded: await comings(federation, gateways, server),
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Share of a core that this process uses while nothing changes, in percent. */
-async function idle(pid: number): Promise<number> {
-  await pause(idleMs / 2);
-  const before = cpuSeconds(pid);
-  await pause(idleMs);
-  return round(((cpuSeconds(pid) - before) / idleMs) * 100_000);
 }
 
 /** Two chains for each other datacenter, one per server, one for any, one for our own services. */
@@ -207,8 +224,8 @@ function openWriter(federation: Federation): Writer {
 
 interface Server {
   readonly pid: number;
-  /** Of a core, while nothing changes. */
-  readonly idleCpuPercent: number;
+  /** Of a core, in each window of rest. */
+  readonly restPercent: number[];
 }
 
 interface Gateways extends AsyncDisposable {
@@ -217,10 +234,13 @@ interface Gateways extends AsyncDisposable {
 }
 
 function openGateways(target: string, ids: readonly string[]): Gateways {
-  const program = fileURLToPath(new URL('./lib/xds-gateways.ts', import.meta.url));
-  const child: ChildProcess = fork(program, [target, ...ids], {
-    execArgv: ['--conditions=@fed/source', '--disable-warning=ExperimentalWarning'],
-  });
+  const start = (program: string, its: readonly string[]): ChildProcess =>
+    fork(fileURLToPath(new URL(`./lib/${program}.ts`, import.meta.url)), [target, ...its], {
+      execArgv: ['--conditions=@fed/source', '--disable-warning=ExperimentalWarning'],
+    });
+  const children = [start('xds-gateways', ids.slice(0, wholeGatewaysMax))];
+  if (ids.length > wholeGatewaysMax)
+    children.push(start('acknowledging-gateways', ids.slice(wholeGatewaysMax)));
   return {
     all: (wanted) =>
       new Promise((resolve, reject) => {
@@ -231,15 +251,18 @@ function openGateways(target: string, ids: readonly string[]): Gateways {
         const hear = (): void => {
           if (times.push(performance.now()) < ids.length) return;
           over.onabort = null;
-          child.off('message', hear);
+          for (const child of children) child.off('message', hear);
           resolve(times);
         };
-        child.on('message', hear);
-        child.send(wanted);
+        for (const child of children) {
+          child.on('message', hear);
+          child.send(wanted);
+        }
       }),
     async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
+      const ended = Promise.all(children.map((child) => once(child, 'exit')));
+      for (const child of children) child.kill('SIGKILL');
+      await ended;
     },
   };
 }
@@ -262,7 +285,10 @@ async function moves(
     const datacenter = `dc${2 + (turn % (datacenters - 1))}`;
     const port = 10_000 + turn;
     return {
-      wanted: { cluster: `server.${datacenter}.consul`, endpointPort: port },
+      wanted: {
+        ...{ cluster: `server.${datacenter}.consul`, endpointPort: port },
+        acknowledged: 'ClusterLoadAssignment',
+      },
       write: () => writer.write(datacenter, port),
     };
   });
@@ -272,9 +298,12 @@ async function comings(federation: Federation, gateways: Gateways, server: Serve
   const node = 'visitor';
   return await measured(federation, gateways, server, '/v1/catalog/service/consul', (turn) =>
     turn % 2 === 0
-      ? { wanted: { chains: chainsWith(servers + 1) }, write: () => addServer(federation, node) }
+      ? {
+          wanted: { chains: chainsWith(servers + 1), acknowledged: 'Listener' },
+          write: () => addServer(federation, node),
+        }
       : {
-          wanted: { chains: chainsWith(servers) },
+          wanted: { chains: chainsWith(servers), acknowledged: 'Listener' },
           write: () => federation.put(here, '/v1/catalog/deregister', { Node: node }),
         },
   );
@@ -284,7 +313,7 @@ async function comings(federation: Federation, gateways: Gateways, server: Serve
 async function measured(
   federation: Federation,
   gateways: Gateways,
-  { pid, idleCpuPercent }: Server,
+  { pid, restPercent }: Server,
   query: string,
   change: (turn: number) => { readonly wanted: Wanted; readonly write: () => Promise<void> },
 ): Promise<Measured> {
@@ -295,34 +324,40 @@ async function measured(
   const index = (await fetch(url)).headers.get('x-consul-index');
   let known = index;
   const before = await clients(federation);
-  const cpu = cpuSeconds(pid);
-  const beganAll = performance.now();
-  for (let turn = 0; turn < changes; turn++) {
-    const { wanted, write } = change(turn);
-    const woken = fetch(`${url}?index=${known}&wait=60s`).then(async (response) => {
-      const at = performance.now();
-      await response.arrayBuffer();
-      known = response.headers.get('x-consul-index');
-      return at;
-    });
-    const done = gateways.all(wanted);
-    await pause(5); // the query has begun to wait
-    const began = performance.now();
-    await write();
-    written.push(performance.now() - began);
-    queried.push((await woken) - began);
-    for (const at of await done) acknowledged.push(at - began);
+  const cpuMs: number[] = [];
+  for (let turn = 0; turn < windows * changesEach; ) {
+    const [cpu, beganWindow] = [threadSeconds(pid), performance.now()];
+    for (const end = turn + changesEach; turn < end; turn++) {
+      const { wanted, write } = change(turn);
+      const woken = fetch(`${url}?index=${known}&wait=60s`).then(async (response) => {
+        const at = performance.now();
+        await response.arrayBuffer();
+        known = response.headers.get('x-consul-index');
+        return at;
+      });
+      const done = gateways.all(wanted);
+      await pause(5); // the query has begun to wait, and the gateways know what for
+      const began = performance.now();
+      await write();
+      written.push(performance.now() - began);
+      queried.push((await woken) - began);
+      for (const at of await done) acknowledged.push(at - began);
+    }
+    const [busy, tookMs] = [threadSeconds(pid) - cpu, performance.now() - beganWindow];
+    const restFrom = threadSeconds(pid);
+    await pause(tookMs);
+    const rest = threadSeconds(pid) - restFrom;
+    restPercent.push((rest / tookMs) * 100_000);
+    cpuMs.push(((busy - rest) * 1_000) / changesEach);
   }
-  // What it would have used anyway: it keeps trying to meet the servers of datacenters that are not there.
-  const anyway = ((performance.now() - beganAll) / 1000) * (idleCpuPercent / 100);
-  const used = Math.max(0, cpuSeconds(pid) - cpu - anyway);
   const after = await clients(federation);
-  const each = changes * after.length;
   return {
     written: percentiles(written),
     queried: percentiles(queried),
     acknowledged: percentiles(acknowledged),
-    bytes: (average(after, (c) => c.responseBytes) - average(before, (c) => c.responseBytes)) / changes,
-    cpuMs: round((used * 1000) / each),
+    bytes:
+      (average(after, (c) => c.responseBytes) - average(before, (c) => c.responseBytes)) /
+      (windows * changesEach),
+    cpuMs,
   };
 }

@@ -6,10 +6,14 @@
  */
 import { openXdsClient, type RelayConfig } from '@fed/xds';
 
-/** `endpointPort`: some endpoint of the cluster has it. `chains`: so many are in the listener. */
-export type Wanted =
+/**
+ * `endpointPort`: some endpoint of the cluster has it. `chains`: so many are in the listener. `acknowledged`: the type of
+ * the last response that brings it, for gateways that do not look inside.
+ */
+export type Wanted = { readonly acknowledged: 'ClusterLoadAssignment' | 'Listener' } & (
   | { readonly cluster: string; readonly endpointPort: number }
-  | { readonly chains: number };
+  | { readonly chains: number }
+);
 
 const [target = '', ...ids] = process.argv.slice(2);
 let wanted: Wanted | undefined;

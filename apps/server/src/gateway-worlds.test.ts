@@ -100,6 +100,10 @@ test('what a resolver says of a service, as far as a gateway can heed it', async
   });
   await write('replicate-upsert', { Name: 'web', ConnectTimeout: 'soon', Subsets: [1], LoadBalancer: true });
   expect(resolver(), 'what has another form is passed over').toEqual({});
+  const others: (GatewayWorld | undefined)[] = [];
+  using _alike = watch({ id: 'mesh-gateway' }, (world) => others.push(world));
+  for (const table of ['servers', 'services', 'federationStates'] as const)
+    expect(others.at(-1)?.[table], `${table} are made once for all gateways`).toBe(worlds.at(-1)?.[table]);
   await write('delete', { Name: 'web' });
   expect(resolver()).toBeUndefined();
 });

@@ -3,9 +3,9 @@
  *
  * Lives here: which rows make up a gateway's world. Must not live here: resources, streams (@fed/xds).
  */
-import type { CheckServiceNode, ConfigEntry, FederationState, Fsm, ServiceRow } from '@fed/fsm';
+import type { CheckServiceNode, ConfigEntry, Fsm, ServiceRow } from '@fed/fsm';
 import { trustDomainOf } from '@fed/pki';
-import type { GatewayWorld, ServiceGroup } from '@fed/xds';
+import type { GatewayWorld, LocalServer, ServiceGroup } from '@fed/xds';
 import { consulService } from './agent/agent.ts';
 import { resolverOf } from './config-entries/resolver.ts';
 import { clusterIdOf } from './connect-ca/authority.ts';
@@ -20,60 +20,74 @@ export interface GatewayWorldOptions {
 export function watchGateways(
   o: GatewayWorldOptions,
 ): (node: { readonly id: string }, onWorld: (world: GatewayWorld | undefined) => void) => Disposable {
+  // Gateways are told the very same tables, until a row of them changes: what is made of them is then made once for all.
+  const servers = lastOf(localServers);
+  const services = lastOf(meshServices);
   return (node, onWorld) =>
     o.fsm.watch(
       (store) => ({
         gateway: store.serviceKind('mesh-gateway').rows.find((row) => row.Service.ID === node.id)?.Service,
-        servers: store.checkServiceNodes(consulService).rows,
+        servers: servers(store.checkServiceNodes(consulService).rows),
         federationStates: store.federationStates().rows,
-        sidecars: store.serviceKind('connect-proxy').rows,
-        natives: store.nativeServices().rows,
-        resolvers: store.configEntries('service-resolver').rows,
+        services: services(
+          store.serviceKind('connect-proxy').rows,
+          store.nativeServices().rows,
+          store.configEntries('service-resolver').rows,
+        ),
         clusterId: clusterIdOf(store),
       }),
-      ({ gateway, ...rows }) => onWorld(gateway === undefined ? undefined : world(o, gateway, rows)),
+      ({ gateway, ...rest }) => onWorld(gateway === undefined ? undefined : world(o, gateway, rest)),
     );
 }
 
-interface WorldRows extends MeshRows {
-  readonly servers: readonly CheckServiceNode[];
-  readonly federationStates: readonly FederationState[];
-  readonly clusterId: string | undefined;
-}
-
-interface MeshRows {
-  readonly sidecars: readonly CheckServiceNode[];
-  /** Instances with `Connect.Native`. */
-  readonly natives: readonly CheckServiceNode[];
-  readonly resolvers: readonly ConfigEntry[];
-}
-
 function world(
-  o: GatewayWorldOptions,
+  { datacenter, domain }: GatewayWorldOptions,
   gateway: ServiceRow,
-  { servers, federationStates, clusterId, ...mesh }: WorldRows,
+  {
+    clusterId,
+    ...rest
+  }: Pick<GatewayWorld, 'servers' | 'federationStates' | 'services'> & {
+    readonly clusterId: string | undefined;
+  },
 ): GatewayWorld {
-  return {
-    datacenter: o.datacenter,
-    domain: o.domain,
-    gateway,
-    servers: servers.map(({ Node, Service, Checks }) => ({
-      node: Node.Node,
-      host: Service.Address || Node.Address,
-      port: Service.Port,
-      critical: (Checks ?? []).some((check) => check.Status === 'critical'),
-    })),
-    federationStates,
-    services: meshServices(mesh),
-    ...(clusterId === undefined ? {} : { trustDomain: trustDomainOf(clusterId) }),
+  const trustDomain = clusterId === undefined ? {} : { trustDomain: trustDomainOf(clusterId) };
+  return { datacenter, domain, gateway, ...rest, ...trustDomain };
+}
+
+/** The same function, which gives the very same answer while it is given the very same rows. */
+function lastOf<T, Tables extends readonly (readonly unknown[])[]>(
+  make: (...tables: Tables) => T,
+): (...tables: Tables) => T {
+  let last: { readonly tables: Tables; readonly made: T } | undefined;
+  return (...tables) => {
+    if (last === undefined || !tables.every((rows, i) => same(rows, last?.tables[i] ?? [])))
+      last = { tables, made: make(...tables) };
+    return last.made;
   };
+}
+
+function same(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a === b || (a.length === b.length && a.every((row, i) => row === b[i]));
+}
+
+function localServers(rows: readonly CheckServiceNode[]): readonly LocalServer[] {
+  return rows.map(({ Node, Service, Checks }) => ({
+    node: Node.Node,
+    host: Service.Address || Node.Address,
+    port: Service.Port,
+    critical: (Checks ?? []).some((check) => check.Status === 'critical'),
+  }));
 }
 
 /**
  * Services of the mesh: by the sidecars that speak for them, and by instances that speak TLS themselves. What a resolver says
  * of a service nobody registered is not needed here: it redirects callers, who read it themselves.
  */
-function meshServices({ sidecars, natives, resolvers }: MeshRows): readonly ServiceGroup[] {
+function meshServices(
+  sidecars: readonly CheckServiceNode[],
+  natives: readonly CheckServiceNode[],
+  resolvers: readonly ConfigEntry[],
+): readonly ServiceGroup[] {
   const groups = new Map<string, { readonly name: string; readonly instances: CheckServiceNode[] }>();
   const add = (name: string, row: CheckServiceNode): void => {
     if (name === '') return;

@@ -7,8 +7,8 @@
  */
 import type { Profile } from './core/profile.ts';
 import { Settling } from './core/settling.ts';
-import { type MakeResource, Shelf } from './core/shelf.ts';
-import { type Snapshot, snapshotOf } from './core/snapshot.ts';
+import type { Snapshot } from './core/snapshot.ts';
+import { Workshop } from './core/workshop.ts';
 import type { GatewayWorld } from './core/world.ts';
 import type { Clock, Notice } from './ports.ts';
 
@@ -32,8 +32,8 @@ interface FeedOptions {
   readonly log: (n: Notice) => void;
 }
 
-/** Feeds of one server share their resources. */
-type SharedOptions = FeedOptions & { readonly make: MakeResource };
+/** Feeds of one server share what their gateways have in common. */
+type SharedOptions = FeedOptions & { readonly workshop: Workshop };
 type Listener = (snapshot: Snapshot) => void;
 
 export class Feeds {
@@ -41,7 +41,7 @@ export class Feeds {
   readonly #feeds = new Map<string, Feed>();
 
   constructor(o: FeedOptions) {
-    this.#o = { ...o, make: new Shelf().make };
+    this.#o = { ...o, workshop: new Workshop(o.profile) };
   }
 
   get size(): number {
@@ -130,7 +130,7 @@ class Feed {
     if (taken === undefined) return;
     let snapshot: Snapshot;
     try {
-      snapshot = snapshotOf(taken.world, this.#o.profile, this.#o.make);
+      snapshot = this.#o.workshop.snapshotOf(taken.world);
     } catch (cause) {
       const text = `gateway ${this.#node.id} keeps its last configuration: ${(cause as Error).stack}`;
       this.#o.log({ level: 'warn', code: 'internal', text });

@@ -30,7 +30,8 @@ export type {
 } from './core/relay-config.ts';
 export type { Resource, ResourceType } from './core/resource.ts';
 export type { Authorize, TypeStatus, Verdict } from './core/session.ts';
-export { type Snapshot, snapshotOf } from './core/snapshot.ts';
+export type { Snapshot } from './core/snapshot.ts';
+export { snapshotOf } from './core/workshop.ts';
 export {
   carriesServerTraffic,
   type GatewayRegistration,

@@ -4,7 +4,7 @@
  */
 import { expect, test } from 'vitest';
 import { type Profile, recommended, upstream } from '../src/core/profile.ts';
-import { snapshotOf } from '../src/core/snapshot.ts';
+import { snapshotOf } from '../src/core/workshop.ts';
 import type { GatewayWorld } from '../src/core/world.ts';
 import { worldOf } from './scenario.ts';
 

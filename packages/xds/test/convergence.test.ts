@@ -4,8 +4,9 @@ import { expect, test } from 'vitest';
 import { recommended, upstream } from '../src/core/profile.ts';
 import type { RelayConfig } from '../src/core/relay-config.ts';
 import { Session } from '../src/core/session.ts';
-import { type Snapshot, snapshotOf } from '../src/core/snapshot.ts';
+import type { Snapshot } from '../src/core/snapshot.ts';
 import { Subscriber } from '../src/core/subscriber.ts';
+import { snapshotOf } from '../src/core/workshop.ts';
 import type { GatewayWorld } from '../src/core/world.ts';
 import { worldOf } from './scenario.ts';
 

@@ -5,14 +5,9 @@ import { recommended, upstream } from '../src/core/profile.ts';
 import { ClientFault } from '../src/core/request.ts';
 import { type Resource, type ResourceType, resourceOf, typeUrlOf } from '../src/core/resource.ts';
 import { recheckMs, Session, type Verdict } from '../src/core/session.ts';
-import {
-  byName,
-  type DeltaResponse,
-  type Snapshot,
-  type SotwResponse,
-  snapshotOf,
-} from '../src/core/snapshot.ts';
+import { byName, type DeltaResponse, type Snapshot, type SotwResponse } from '../src/core/snapshot.ts';
 import { SotwStream } from '../src/core/sotw.ts';
+import { snapshotOf } from '../src/core/workshop.ts';
 import { encode } from '../src/wire/codec.ts';
 import { vector, worldOf } from './scenario.ts';
 

@@ -4,7 +4,7 @@ import { DeltaStream } from '../src/core/delta.ts';
 import { type Profile, recommended, upstream } from '../src/core/profile.ts';
 import { type ResourceType, typeUrlOf } from '../src/core/resource.ts';
 import { firstServerMsMax, Settling } from '../src/core/settling.ts';
-import { snapshotOf } from '../src/core/snapshot.ts';
+import { snapshotOf } from '../src/core/workshop.ts';
 import type { GatewayWorld } from '../src/core/world.ts';
 import type { JsonObject } from '../src/wire/json.ts';
 import { vector, worldOf } from './scenario.ts';

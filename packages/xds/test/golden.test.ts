@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { recommended, upstream } from '../src/core/profile.ts';
 import type { Resource } from '../src/core/resource.ts';
 import { resourceTypeOf } from '../src/core/resource.ts';
-import { snapshotOf } from '../src/core/snapshot.ts';
+import { snapshotOf } from '../src/core/workshop.ts';
 import { anyToJson, type JsonObject } from '../src/wire/json.ts';
 import { vector, worldOf } from './scenario.ts';
 

@@ -5,7 +5,7 @@ import { afterEach, expect, test } from 'vitest';
 import { openXdsClient, type XdsClient, type XdsClientOptions } from '../src/client.ts';
 import { recommended, upstream } from '../src/core/profile.ts';
 import type { RelayConfig } from '../src/core/relay-config.ts';
-import { snapshotOf } from '../src/core/snapshot.ts';
+import { snapshotOf } from '../src/core/workshop.ts';
 import type { GatewayWorld } from '../src/core/world.ts';
 import type { WatchedNode } from '../src/feed.ts';
 import { deltaPath, deserialize, serialize } from '../src/grpc.ts';

@@ -3,7 +3,7 @@ import { worldOf } from '../../test/scenario.ts';
 import type { Json, JsonObject } from '../wire/json.ts';
 import { acceptAssignment, acceptCluster, acceptListener, RefusedError } from './acceptance.ts';
 import { recommended, upstream } from './profile.ts';
-import { snapshotOf } from './snapshot.ts';
+import { snapshotOf } from './workshop.ts';
 
 const world = worldOf('golden-dc1-gw1a');
 

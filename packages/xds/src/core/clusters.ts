@@ -8,8 +8,7 @@
 import type { JsonObject } from '../wire/json.ts';
 import { loadAssignment } from './endpoints.ts';
 import type { Destination, GatewayIr } from './ir.ts';
-import { type Resource, resourceOf } from './resource.ts';
-import type { MakeResource } from './shelf.ts';
+import { type MakeResource, type Resource, resourceOf } from './resource.ts';
 
 /** TCP keepalive where nobody said otherwise: below the 350 s after which common NATs forget an idle connection. */
 const keepaliveDefault = { timeSec: 30, intervalSec: 10, probes: 3 };

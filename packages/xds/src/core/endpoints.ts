@@ -9,8 +9,7 @@
 import type { JsonObject } from '../wire/json.ts';
 import type { Endpoint } from './instances.ts';
 import type { GatewayIr } from './ir.ts';
-import { type Resource, resourceOf } from './resource.ts';
-import type { MakeResource } from './shelf.ts';
+import { type MakeResource, type Resource, resourceOf } from './resource.ts';
 
 /** Sorted by name. */
 export function endpointsOf(ir: GatewayIr, make: MakeResource = resourceOf): readonly Resource[] {

@@ -51,10 +51,8 @@ export interface Route {
     | { readonly as: 'local' };
 }
 
-export interface GatewayIr {
-  readonly service: string;
-  readonly datacenter: string;
-  readonly binds: readonly Bind[];
+/** What gateways of one datacenter have in common, as long as they are configured alike: all but where they listen. */
+export interface Plan {
   readonly destinations: readonly Destination[];
   readonly routes: readonly Route[];
   readonly options: GatewayOptions;
@@ -63,27 +61,64 @@ export interface GatewayIr {
   readonly notices: readonly Notice[];
 }
 
-/** Pure: the same world and profile give the same description, whatever order rows come in. */
-export function describeGateway(world: GatewayWorld, profile: Profile = recommended): GatewayIr {
-  const parsed = parseOptions(world.gateway.Proxy?.Config);
-  const draft = new Draft(world, profile, parsed.options);
+export interface GatewayIr extends Plan {
+  readonly service: string;
+  readonly datacenter: string;
+  readonly binds: readonly Bind[];
+}
+
+/**
+ * Pure: the same world and profile give the same description, whatever order rows come in. `plan`: what was made of
+ * these before, for this gateway or one like it.
+ */
+export function describeGateway(
+  world: GatewayWorld,
+  profile: Profile = recommended,
+  plan: Plan = planOf(world, profile),
+): GatewayIr {
+  const { binds, notices } = listenerBinds(world.gateway, plan.options);
+  return {
+    ...plan,
+    service: world.gateway.Service,
+    datacenter: world.datacenter,
+    binds,
+    notices: [...plan.notices, ...notices],
+  };
+}
+
+/** Of the gateway itself it reads its proxy configuration, and whether it carries server traffic. */
+export function planOf(world: GatewayWorld, profile: Profile): Plan {
+  const { options, notices } = parseOptions(world.gateway.Proxy?.Config);
+  const draft = new Draft(world, profile, options);
   const wanfed = carriesServerTraffic(world.gateway);
   const remotes = remoteGateways(world, wanfed);
   draft.remoteServices(remotes);
   if (wanfed) draft.servers(remotes);
   draft.services();
-  const { binds, notices } = listenerBinds(world.gateway, parsed.options);
   return {
-    service: world.gateway.Service,
-    datacenter: world.datacenter,
-    binds,
     destinations: draft.destinations.toSorted((a, b) => order(a.name, b.name)),
     routes: draft.routes,
-    options: parsed.options,
+    options,
     limits: world.limits ?? {},
     profile,
-    notices: [...parsed.notices, ...notices, ...draft.notices],
+    notices: [...notices, ...draft.notices],
   };
+}
+
+/** Whether `planOf` makes the same of both. Tables are compared by identity: who reads them hands out the same ones. */
+export function sharesPlan(a: GatewayWorld, b: GatewayWorld): boolean {
+  return (
+    a.federationStates === b.federationStates &&
+    a.servers === b.servers &&
+    a.services === b.services &&
+    a.remoteGateways === b.remoteGateways &&
+    a.datacenter === b.datacenter &&
+    a.domain === b.domain &&
+    a.trustDomain === b.trustDomain &&
+    carriesServerTraffic(a.gateway) === carriesServerTraffic(b.gateway) &&
+    JSON.stringify([a.gateway.Proxy?.Config, a.limits]) ===
+      JSON.stringify([b.gateway.Proxy?.Config, b.limits])
+  );
 }
 
 /** Per datacenter, the list of gateways to believe, sorted by datacenter; our own is among them once it is known. */

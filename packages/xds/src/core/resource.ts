@@ -78,6 +78,9 @@ export class Resource {
   }
 }
 
+/** From canonical JSON to a resource: `resourceOf`, or one made before. */
+export type MakeResource = (type: ResourceType, name: string, json: JsonObject) => Resource;
+
 /** From canonical JSON. Throws WireError for a field the type does not have: our own bug, never a peer's. */
 export function resourceOf(type: ResourceType, name: string, json: JsonObject): Resource {
   const messageName = messageNames[type];

@@ -1,41 +1,39 @@
 /**
- * shelf.ts: resources that were made before, so that the same one is not encoded and hashed again.
+ * shelf.ts: what was made before, so that the same is not encoded and hashed again.
  *
- * Gateways of one datacenter differ in their listeners only, and one change leaves nearly everything as it was. What is
- * found here is the very object, so its frame exists once however many gateways are sent it.
- * Lives here: that memory, bounded. Must not live here: what resources say.
+ * Two generations: when the young one is full it becomes the old one, and what nobody asked for meanwhile goes with it.
+ * Lives here: that memory, bounded. Must not live here: what is kept (workshop.ts).
  */
 
-import type { JsonObject } from '../wire/json.ts';
-import { type Resource, type ResourceType, resourceOf } from './resource.ts';
+/** Of each of two generations, keys and values. */
+const generationBytesMax = 16 * 1_024 * 1_024;
 
-/** From canonical JSON to a resource: `resourceOf`, or a shelf's. */
-export type MakeResource = (type: ResourceType, name: string, json: JsonObject) => Resource;
+export class Shelf<T> {
+  #young = new Map<string, T>();
+  #old = new Map<string, T>();
+  #youngBytes = 0;
+  readonly #bytesOf: (value: T) => number;
+  readonly #bytesMax: number;
 
-/** Of each of two generations; about 10 MiB when both are full. */
-const generationMax = 8_192;
-
-export class Shelf {
-  #young = new Map<string, Resource>();
-  #old = new Map<string, Resource>();
-  readonly #max: number;
-
-  constructor(max: number = generationMax) {
-    this.#max = max;
+  constructor(bytesOf: (value: T) => number, bytesMax: number = generationBytesMax) {
+    this.#bytesOf = bytesOf;
+    this.#bytesMax = bytesMax;
   }
 
-  readonly make: MakeResource = (type, name, json) => {
-    const key = `${type} ${JSON.stringify(json)}`;
+  /** What was put there under this key, or what `make` makes. */
+  get(key: string, make: () => T): T {
     const known = this.#young.get(key);
     if (known !== undefined) return known;
-    const resource = this.#old.get(key) ?? resourceOf(type, name, json);
-    if (this.#young.size >= this.#max) {
+    const value = this.#old.get(key) ?? make();
+    if (this.#youngBytes >= this.#bytesMax) {
       this.#old = this.#young;
       this.#young = new Map();
+      this.#youngBytes = 0;
     }
-    this.#young.set(key, resource);
-    return resource;
-  };
+    this.#young.set(key, value);
+    this.#youngBytes += key.length + this.#bytesOf(value);
+    return value;
+  }
 
   get size(): number {
     return this.#young.size + this.#old.size;

@@ -1,20 +1,14 @@
 /**
  * snapshot.ts: one self-consistent set of resources, and the bytes of responses made from it.
  *
- * Lives here: resources by type and name, response framing. Must not live here: who has which of them (delta.ts, sotw.ts).
+ * Lives here: resources by type and name, response framing. Must not live here: how they are made (workshop.ts), who has which
+ * of them (delta.ts, sotw.ts).
  * Source: envoy/service/discovery/v3/discovery.proto (field numbers of both responses).
  */
 import { createHash } from 'node:crypto';
 import protobuf from 'protobufjs/light.js';
 import type { Notice } from '../ports.ts';
-import { clustersOf } from './clusters.ts';
-import { endpointsOf } from './endpoints.ts';
-import { describeGateway } from './ir.ts';
-import { listenersOf } from './listeners.ts';
-import { type Profile, recommended } from './profile.ts';
-import { type Resource, type ResourceType, resourceOf, typeUrlOf } from './resource.ts';
-import type { MakeResource } from './shelf.ts';
-import type { GatewayWorld } from './world.ts';
+import { type Resource, type ResourceType, typeUrlOf } from './resource.ts';
 
 export type ByName = ReadonlyMap<string, Resource>;
 
@@ -23,26 +17,6 @@ export interface Snapshot {
   readonly service: string;
   readonly resources: Readonly<Record<ResourceType, ByName>>;
   readonly notices: readonly Notice[];
-}
-
-/** `make`: whose resources are used again where they are the same. */
-export function snapshotOf(
-  world: GatewayWorld,
-  profile: Profile = recommended,
-  make: MakeResource = resourceOf,
-): Snapshot {
-  const ir = describeGateway(world, profile);
-  return {
-    service: ir.service,
-    resources: {
-      Cluster: byName(clustersOf(ir, make)),
-      ClusterLoadAssignment: byName(endpointsOf(ir, make)),
-      Listener: byName(listenersOf(ir, make)),
-      RouteConfiguration: new Map(),
-      Secret: new Map(),
-    },
-    notices: ir.notices,
-  };
 }
 
 /** Names are unique within a type by construction; the order is kept. */

@@ -3,8 +3,9 @@ import { worldOf } from '../../test/scenario.ts';
 import { decode, type Message } from '../wire/codec.ts';
 import type { RelayConfig } from './relay-config.ts';
 import { Resource, type ResourceType, resourceOf, typeUrlOf } from './resource.ts';
-import { encodeDeltaResponse, snapshotOf } from './snapshot.ts';
+import { encodeDeltaResponse } from './snapshot.ts';
 import { ServerFault, Subscriber, warmingMsMax } from './subscriber.ts';
+import { snapshotOf } from './workshop.ts';
 
 const { resources } = snapshotOf(worldOf('golden-dc1-gw1a'));
 
