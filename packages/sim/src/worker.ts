@@ -42,6 +42,8 @@ async function perform(task: Task): Promise<Outcome> {
       return { kind: 'day', result, again, tookMs };
     }
     case 'federation': {
+      // A bad day makes tens of thousands of errors; nobody reads where, unless the day is run to be read.
+      Error.stackTraceLimit = task.logLevel === 'info' ? 10 : 0;
       const began = performance.now();
       const result = await runFederationDay(task);
       const tookMs = performance.now() - began;
