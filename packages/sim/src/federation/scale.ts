@@ -14,20 +14,29 @@ export interface ScaleResult {
   readonly formedMs: number | undefined;
   /** Of this process per server, in seconds of CPU. */
   readonly cpuSecondsPerServer: number;
-  readonly heapMibPerServer: number;
-  /** Writes and datagrams that arrived per server and second, once nothing changes. */
-  readonly messagesPerSecond: number;
-  readonly bytesPerSecond: number;
-  /** CPU of one server at rest, in milliseconds a second. */
-  readonly restMsPerSecond: number;
+  readonly rest: Rest;
+  /** The same while a session to every other datacenter stands: those of router health, four minutes of five. */
+  readonly restWithSessions: Rest;
   /** From a gateway's registration until another server's store has it, in virtual milliseconds, over all servers. */
   readonly spreadP50Ms: number;
   readonly spreadP99Ms: number;
 }
 
+/** Of one server, once nothing changes. */
+export interface Rest {
+  readonly heapMib: number;
+  /** Writes and datagrams that arrived, a second. */
+  readonly messagesPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** CPU, in milliseconds a second. */
+  readonly cpuMsPerSecond: number;
+}
+
 const formMsMax = 600_000;
-/** Until the gateways' first health checks are known everywhere. */
-const settleMs = 20_000;
+/** Until the gateways' first health checks are known everywhere, and gossip has nothing left to tell. */
+const settleMs = 60_000;
+/** By then every server has asked every datacenter whether it is there (apps/server router-health.ts). */
+const sessionsMs = 190_000;
 const restMs = 30_000;
 const changes = 2;
 
@@ -63,25 +72,34 @@ export async function measureScale(
     if (fed.datacenters.every((dc) => knowsAll(fed, dc))) formedMs = clock.now();
   }
   const formingS = cpuS();
-  await clock.run(settleMs);
-  collect();
-  const heapMib = (process.memoryUsage().heapUsed - heapBefore) / 2 ** 20;
-  const before = { delivered: net.delivered, bytes, cpuS: cpuS() };
-  await clock.run(restMs);
-  const perServerSecond = (total: number): number => total / datacenters / (restMs / 1_000);
-  const rest = {
-    messagesPerSecond: perServerSecond(net.delivered - before.delivered),
-    bytesPerSecond: perServerSecond(bytes - before.bytes),
-    restMsPerSecond: perServerSecond((cpuS() - before.cpuS) * 1_000),
+  const rests = async (): Promise<Rest> => {
+    collect();
+    const heapMib = (process.memoryUsage().heapUsed - heapBefore) / 2 ** 20 / datacenters;
+    const before = { delivered: net.delivered, bytes, cpuS: cpuS() };
+    await clock.run(restMs);
+    const perServerSecond = (total: number): number => total / datacenters / (restMs / 1_000);
+    const rest = {
+      heapMib,
+      messagesPerSecond: perServerSecond(net.delivered - before.delivered),
+      bytesPerSecond: perServerSecond(bytes - before.bytes),
+      cpuMsPerSecond: perServerSecond((cpuS() - before.cpuS) * 1_000),
+    };
+    progress(`${datacenters} datacenters: at rest ${restText(rest)}`);
+    return rest;
   };
+  await clock.run(settleMs);
+  const rest = await rests();
   const spread = await spreadOfChanges(fed);
+  progress(`${datacenters} datacenters: a change is known after ${quantile(spread, 0.99).toFixed(0)} ms`);
+  await clock.run(sessionsMs - clock.now());
+  const restWithSessions = await rests();
   await clock.until(fed.close());
   return {
     datacenters,
     formedMs,
     cpuSecondsPerServer: formingS / datacenters,
-    heapMibPerServer: heapMib / datacenters,
-    ...rest,
+    rest,
+    restWithSessions,
     spreadP50Ms: quantile(spread, 0.5),
     spreadP99Ms: quantile(spread, 0.99),
   };
@@ -140,17 +158,24 @@ function quantile(values: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
 }
 
-/** Prints one line for each size, and how the figures grow from the smallest to the largest. */
+const restText = (r: Rest): string =>
+  [
+    `${r.heapMib.toFixed(2)} MiB`.padEnd(11),
+    r.messagesPerSecond.toFixed(2).padEnd(12),
+    r.bytesPerSecond.toFixed(0).padEnd(9),
+    `${r.cpuMsPerSecond.toFixed(2)} ms`.padEnd(10),
+  ].join('');
+
+/** Prints a row for each size, and how the figures grow from the smallest to the largest. */
 export async function runScale(
   sizes: readonly number[],
   seed: number,
   progress: (text: string) => void,
 ): Promise<boolean> {
+  const restHead = 'heap       messages/s  bytes/s  CPU/s     ';
+  console.log(`${''.padEnd(44)}${'a server at rest'.padEnd(42)}… with a session to every datacenter`);
   console.log(
-    'datacenters  formed    CPU to form   heap       messages     bytes      CPU at rest   change known to all others',
-  );
-  console.log(
-    '             (virtual) per server    per server /s, server   /s, server per server    p50         p99',
+    `datacenters  formed   CPU, a server        ${restHead}${restHead}change known to all others: p50, p99`,
   );
   const results: ScaleResult[] = [];
   for (const size of sizes) {
@@ -159,24 +184,22 @@ export async function runScale(
     results.push(r);
     const cells = [
       String(size).padEnd(13),
-      `${r.formedMs === undefined ? 'never' : `${(r.formedMs / 1_000).toFixed(1)} s`}`.padEnd(10),
-      `${r.cpuSecondsPerServer.toFixed(2)} s`.padEnd(14),
-      `${r.heapMibPerServer.toFixed(2)} MiB`.padEnd(11),
-      r.messagesPerSecond.toFixed(2).padEnd(13),
-      r.bytesPerSecond.toFixed(0).padEnd(11),
-      `${r.restMsPerSecond.toFixed(2)} ms/s`.padEnd(14),
-      `${r.spreadP50Ms.toFixed(0)} ms`.padEnd(12),
-      `${r.spreadP99Ms.toFixed(0)} ms`,
+      `${r.formedMs === undefined ? 'never' : `${(r.formedMs / 1_000).toFixed(1)} s`}`.padEnd(9),
+      `${r.cpuSecondsPerServer.toFixed(2)} s to form`.padEnd(22),
+      restText(r.rest),
+      restText(r.restWithSessions),
+      `${r.spreadP50Ms.toFixed(0)}, ${r.spreadP99Ms.toFixed(0)} ms`,
     ];
     console.log(cells.join(''));
   }
   const [first, last] = [results[0], results.at(-1)];
   if (first !== undefined && last !== undefined && first !== last) {
-    const perDatacenter = (of: (r: ScaleResult) => number): string =>
-      ((of(last) - of(first)) / (last.datacenters - first.datacenters)).toPrecision(2);
-    console.log(
-      `each further datacenter costs every server ${perDatacenter((r) => r.messagesPerSecond)} messages/s, ${perDatacenter((r) => r.bytesPerSecond)} bytes/s, ${perDatacenter((r) => r.heapMibPerServer * 1_024)} KiB`,
-    );
+    const perDatacenter = (of: (r: Rest) => number, which: 'rest' | 'restWithSessions'): string =>
+      ((of(last[which]) - of(first[which])) / (last.datacenters - first.datacenters)).toPrecision(2);
+    for (const which of ['rest', 'restWithSessions'] as const)
+      console.log(
+        `each further datacenter costs every server${which === 'rest' ? '' : ', with sessions,'} ${perDatacenter((r) => r.messagesPerSecond, which)} messages/s, ${perDatacenter((r) => r.bytesPerSecond, which)} bytes/s, ${perDatacenter((r) => r.heapMib * 1_024, which)} KiB`,
+      );
   }
   return results.every((r) => r.formedMs !== undefined && Number.isFinite(r.spreadP99Ms));
 }
