@@ -133,7 +133,7 @@ test('a first meeting that goes silent is given up while the way is long mended'
  * again it knows dead addresses only, while the primary calls it alive, reaches it and gets no answers.
  */
 test.each([
-  ['after dials to it failed', 3_000, 4_000],
+  ['after dials to it failed', 3_000, 10_000],
   ['before anybody dialled it', 100, 15_000],
 ])(
   'a secondary is back with dead addresses only, %s: the primary meets it again',
