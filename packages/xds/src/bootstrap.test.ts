@@ -24,6 +24,30 @@ describe('bootstrap', () => {
     });
 });
 
+test('several xDS servers stand in one cluster, the first in front', () => {
+  const written = bootstrapOf({
+    ...basic,
+    xds: { kind: 'tcp', host: '10.0.0.1', port: 8502 },
+    xdsOthers: [
+      { host: '10.0.0.2', port: 8502 },
+      { host: '::1', port: 18_502 },
+    ],
+  });
+  const { clusters } = written['static_resources'] as unknown as {
+    clusters: readonly { load_assignment: { endpoints: readonly { lb_endpoints: unknown }[] } }[];
+  };
+  const lb_endpoints = clusters[0]!.load_assignment.endpoints[0]!.lb_endpoints;
+  expect(lb_endpoints).toEqual(
+    [
+      ['10.0.0.1', 8502],
+      ['10.0.0.2', 8502],
+      ['::1', 18_502],
+    ].map(([address, port_value]) => ({
+      endpoint: { address: { socket_address: { address, port_value } } },
+    })),
+  );
+});
+
 test('the admin address, the log path, own tags and pasted JSON', () => {
   const written = bootstrapOf({
     ...basic,

@@ -21,6 +21,8 @@ export interface BootstrapOptions {
   readonly nodeName?: string;
   readonly datacenter?: string;
   readonly xds: XdsAddress;
+  /** Further servers that know this gateway, at IP addresses, spoken to like the first; Envoy takes the next when one is gone. */
+  readonly xdsOthers?: readonly HostPort[];
   readonly token: string;
   /** Where Envoy's admin port listens: an IP address. Default 127.0.0.1:19000. */
   readonly admin?: HostPort;
@@ -70,7 +72,7 @@ export function bootstrapOf(o: BootstrapOptions): JsonObject {
       layers: [{ name: 'base', static_layer: { 're2.max_program_size.error_level': regexProgramSizeMax } }],
     },
     static_resources: {
-      clusters: [agentCluster(o.xds), ...extraClusters],
+      clusters: [agentCluster(o.xds, o.xdsOthers ?? []), ...extraClusters],
       ...(extraListeners.length > 0 ? { listeners: extraListeners } : {}),
     },
     ...(sinks.length > 0 ? { stats_sinks: sinks } : {}),
@@ -93,7 +95,7 @@ export function bootstrapOf(o: BootstrapOptions): JsonObject {
   };
 }
 
-function agentCluster(xds: XdsAddress): JsonObject {
+function agentCluster(xds: XdsAddress, others: readonly HostPort[]): JsonObject {
   const http2 = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
   const address = xds.kind === 'unix' ? { pipe: { path: xds.path } } : socket(xds);
   const secure = xds.kind === 'tcp' ? xds.tls : undefined;
@@ -110,7 +112,11 @@ function agentCluster(xds: XdsAddress): JsonObject {
     },
     load_assignment: {
       cluster_name: localAgent,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }],
+      endpoints: [
+        {
+          lb_endpoints: [address, ...others.map(socket)].map((one) => ({ endpoint: { address: one } })),
+        },
+      ],
     },
     ...(secure !== undefined ? { transport_socket: tls(secure) } : {}),
   };

@@ -72,7 +72,15 @@ export interface XdsClientState {
   readonly lastError?: { readonly code: string; readonly text: string; readonly at: number };
 }
 
+/** Where the server is and how it is spoken to. */
+export type XdsServerAddress = Pick<XdsClientOptions, 'target' | 'credentials' | 'keepaliveMs'>;
+
 export interface XdsClient extends AsyncDisposable {
+  /**
+   * From now on another server is asked: the stream to the present one ends, the next begins at once. What is configured stays,
+   * and the new server is told of it.
+   */
+  redirect(to: XdsServerAddress): void;
   state(): XdsClientState;
 }
 
@@ -87,6 +95,7 @@ class AdsClient implements XdsClient {
   readonly #clock: Clock;
   readonly #rng: Rng;
   readonly #subscriber: Subscriber;
+  #server: XdsServerAddress;
   #phase: XdsClientState['phase'] = 'connecting';
   #attempts = 0;
   /** Streams lost since the last response. */
@@ -104,6 +113,7 @@ class AdsClient implements XdsClient {
 
   constructor(o: XdsClientOptions) {
     this.#o = o;
+    this.#server = o;
     this.#clock = o.clock ?? systemClock;
     this.#rng = o.rng ?? systemRng;
     const { nodeId, cluster, nodeName } = o;
@@ -123,13 +133,23 @@ class AdsClient implements XdsClient {
   state(): XdsClientState {
     return {
       phase: this.#phase,
-      target: this.#o.target,
+      target: this.#server.target,
       attempts: this.#attempts,
       configurations: this.#configurations,
       refusals: this.#refusals,
       held: this.#subscriber.held(),
       ...(this.#lastError !== undefined ? { lastError: this.#lastError } : {}),
     };
+  }
+
+  redirect(to: XdsServerAddress): void {
+    if (this.#phase === 'closed') return;
+    this.#server = to;
+    if (this.#grpc === undefined) return; // not begun yet
+    this.#retry?.[Symbol.dispose]();
+    this.#hangUp();
+    this.#failures = 0;
+    this.#connect(this.#grpc);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -149,16 +169,15 @@ class AdsClient implements XdsClient {
     this.#attempts++;
     try {
       // A channel of its own per stream: the library's pool would add its own, longer back-off to ours.
-      const channel = new grpc.Client(this.#o.target, credentialsOf(grpc, this.#o.credentials), {
+      const { target, credentials, keepaliveMs } = this.#server;
+      const channel = new grpc.Client(target, credentialsOf(grpc, credentials), {
         ...keepaliveOptions,
-        'grpc.keepalive_time_ms': this.#o.keepaliveMs ?? keepaliveMsDefault,
+        'grpc.keepalive_time_ms': keepaliveMs ?? keepaliveMsDefault,
         'grpc.use_local_subchannel_pool': 1,
         'grpc.enable_http_proxy': 0,
         'grpc.max_receive_message_length': responseBytesMax,
         'grpc-node.flow_control_window': windowBytes,
-        ...(this.#o.credentials?.serverName
-          ? { 'grpc.ssl_target_name_override': this.#o.credentials.serverName }
-          : {}),
+        ...(credentials?.serverName ? { 'grpc.ssl_target_name_override': credentials.serverName } : {}),
       });
       const metadata = new grpc.Metadata();
       if (this.#o.token !== undefined) metadata.set('x-consul-token', this.#o.token);
@@ -245,7 +264,7 @@ class AdsClient implements XdsClient {
     this.#o.log?.({
       level: 'warn',
       code: 'stream_lost',
-      text: `xds stream to ${this.#o.target} lost (${code}: ${text}); trying again in ${delay} ms, configuration kept`,
+      text: `xds stream to ${this.#server.target} lost (${code}: ${text}); trying again in ${delay} ms, configuration kept`,
     });
     this.#retry?.[Symbol.dispose]();
     this.#retry = this.#clock.at(this.#clock.now() + delay, () => {

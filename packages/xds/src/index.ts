@@ -10,7 +10,13 @@ export {
   type XdsAddress,
   XdsAddressError,
 } from './bootstrap.ts';
-export { openXdsClient, type XdsClient, type XdsClientOptions, type XdsClientState } from './client.ts';
+export {
+  openXdsClient,
+  type XdsClient,
+  type XdsClientOptions,
+  type XdsClientState,
+  type XdsServerAddress,
+} from './client.ts';
 export type { Bind } from './core/binds.ts';
 export { clustersOf } from './core/clusters.ts';
 export { endpointsOf } from './core/endpoints.ts';

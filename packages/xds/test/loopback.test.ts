@@ -114,6 +114,39 @@ test('I3: a slow consumer: what changes while it does not answer is not queued; 
   expect(server.clients()[0]!.responses).toBe(2);
 });
 
+test('redirected, the client asks another server, tells it what it has, and is sent the difference only', async () => {
+  const { gateway, configs, server, client, clientLog } = await pair();
+  gateway.tell(dc1);
+  await configs.take((c) => c.clusters.size === 12);
+  const other = new Gateway();
+  other.tell({
+    ...dc1,
+    servers: dc1.servers.map((s) => (s.node === 'n2' ? { ...s, host: '10.1.0.99' } : s)),
+  });
+  const second = await openXdsServer({
+    bind: { host: '127.0.0.1', port: 0 },
+    watchGateway: other.watch,
+    coalesceMs: 0,
+  });
+  opened.push(second);
+  const target = `127.0.0.1:${second.address.port}`;
+  client.redirect({ target });
+  await configs.take((c) => c.clusters.get('n2.server.dc1.consul')!.endpoints[0]!.host === '10.1.0.99');
+  expect(client.state()).toMatchObject({ phase: 'connected', target });
+  expect(second.clients()[0]!.responseBytes).toBeLessThan(2_000);
+  expect(clientLog.size, 'it was no loss').toBe(0);
+  gateway.tell({ ...dc1, servers: [] });
+  other.tell({ ...dc1, servers: dc1.servers.slice(0, 1) });
+  await configs.take(
+    (c) => !c.listeners[0]!.chains.some((chain) => chain.cluster === 'n2.server.dc1.consul'),
+  );
+  expect(client.state().held.clusters).toBeGreaterThan(0);
+  await client[Symbol.asyncDispose]();
+  client.redirect({ target: 'nowhere:1' });
+  expect(client.state()).toMatchObject({ phase: 'closed', target });
+  expect(server.stats().streams).toBe(1);
+});
+
 test('a token that is not known ends the stream before anything is sent; the client tries again', async () => {
   let known = false;
   const { gateway, configs, server, client, clientLog } = await pair(

@@ -1,7 +1,7 @@
 import type { CheckServiceNode, FederationState, ServiceRow } from '@fed/fsm';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { taggedOf, vector } from '../../test/scenario.ts';
-import { bestAddress, freshest, healthAndWeight, isLiteral, localServersOf } from './instances.ts';
+import { bestAddress, eachOnce, freshest, healthAndWeight, isLiteral, localServersOf } from './instances.ts';
 import { describeGateway } from './ir.ts';
 import { recommended, upstream } from './profile.ts';
 import { isValid } from './settling.ts';
@@ -177,4 +177,16 @@ test('rows of the catalog fit as they are', () => {
   expectTypeOf<CheckServiceNode>().toExtend<Instance>();
   expectTypeOf<ServiceRow>().toExtend<GatewayRegistration>();
   expectTypeOf<FederationState>().toExtend<GatewayWorld['federationStates'][number]>();
+});
+
+test('an address that stands there twice is one endpoint, healthy if any row says so', () => {
+  const at = (port: number, health?: 'healthy' | 'unhealthy', weight = 1) => ({
+    host: '10.0.0.1',
+    port,
+    weight,
+    ...(health === undefined ? {} : { health }),
+  });
+  expect(
+    eachOnce([at(1, 'unhealthy'), at(2), at(1, 'healthy', 3), at(1, 'unhealthy'), at(2, 'unhealthy')]),
+  ).toEqual([at(1, 'healthy', 3), at(2)]);
 });

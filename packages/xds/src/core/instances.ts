@@ -80,6 +80,21 @@ export function inOrder<T extends Instance>(instances: readonly T[]): readonly T
   );
 }
 
+/**
+ * Each address once, healthy if any row says so: an instance that registered at another node while its first was out of reach
+ * stands in the catalog twice, and who takes the first of two would take the dead one's word.
+ */
+export function eachOnce(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  const byAddress = new Map<string, Endpoint>();
+  for (const one of endpoints) {
+    const key = `${one.host} ${one.port}`;
+    const known = byAddress.get(key);
+    if (known === undefined || (known.health === 'unhealthy' && one.health !== 'unhealthy'))
+      byAddress.set(key, one);
+  }
+  return [...byAddress.values()];
+}
+
 /** Bytewise for ASCII, the same on every machine (localeCompare is not). */
 export function order(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;

@@ -12,7 +12,7 @@ import { datacenterSni, SniError, serverSni, serviceSni } from '@fed/alpn-mux';
 import { checkServiceNodeFields, compileFilter, FilterError } from '@fed/fsm/filter';
 import type { Notice } from '../ports.ts';
 import { type Bind, listenerBinds } from './binds.ts';
-import { type Endpoint, endpointOf, freshest, inOrder, isLiteral, order } from './instances.ts';
+import { type Endpoint, eachOnce, endpointOf, freshest, inOrder, isLiteral, order } from './instances.ts';
 import { type GatewayOptions, parseOptions } from './options.ts';
 import { type Profile, recommended } from './profile.ts';
 import {
@@ -275,9 +275,10 @@ class Draft {
 
   #add(
     shape: Pick<Destination, 'name' | 'kind' | 'connectTimeoutMs'> & Partial<Pick<Destination, 'lbPolicy'>>,
-    endpoints: readonly Endpoint[],
+    all: readonly Endpoint[],
     has: { hasCluster?: boolean; hasAssignment?: boolean } = {},
   ): void {
+    const endpoints = eachOnce(all);
     const named = endpoints.filter((e) => !isLiteral(e.host));
     const discovery = named.length === 0 ? 'EDS' : this.#options.dnsDiscovery;
     if (discovery !== 'EDS' && named.length < endpoints.length)
