@@ -78,6 +78,7 @@ async function open(o: {
     config: {
       datacenter: 'dc1',
       domain: 'consul',
+      nodeName: 'n1',
       grpc: { host, port: grpc },
       grpcTls: { host, port: grpcTls, verifyIncoming },
     },

@@ -31,7 +31,7 @@ const nowhere: GatewayPlane = {
 
 /** Throws a ConfigError for a port that cannot be had. */
 export async function openGatewayPlane(o: {
-  readonly config: Pick<Config, 'datacenter' | 'domain' | 'grpc' | 'grpcTls'>;
+  readonly config: Pick<Config, 'datacenter' | 'domain' | 'nodeName' | 'grpc' | 'grpcTls'>;
   readonly fsm: Pick<Fsm, 'watch'>;
   readonly access: Access;
   readonly tls: TlsIdentity;
@@ -39,14 +39,14 @@ export async function openGatewayPlane(o: {
   readonly open: typeof openXdsServer;
   readonly log: (e: RoomEvent) => void;
 }): Promise<GatewayPlane> {
-  const { datacenter, domain, grpc, grpcTls } = o.config;
+  const { datacenter, domain, nodeName, grpc, grpcTls } = o.config;
   if (grpc.port < 0 && grpcTls.port < 0) return nowhere;
   const { verifyIncoming: requireClientCertificate } = grpcTls;
   const open = () =>
     o.open({
       ...(grpc.port < 0 ? {} : { bind: grpc }),
       ...(grpcTls.port < 0 ? {} : { tls: { ...o.tls.material, bind: grpcTls, requireClientCertificate } }),
-      watchGateway: watchGateways({ datacenter, domain, fsm: o.fsm }),
+      watchGateway: watchGateways({ datacenter, domain, nodeName, fsm: o.fsm }),
       authorize: mayBeTold(o.access),
       clock: o.clock,
       log: o.log,

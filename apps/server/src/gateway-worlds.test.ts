@@ -18,7 +18,7 @@ test('a gateway has no world until it is registered, and routes by trust domain 
   const engine = embeddedLog({ dir: '/data', fs: createMemoryFs() });
   await using fsm = await openFsm({ engine, clock, rng: { below: () => 0 } });
   const worlds: (GatewayWorld | undefined)[] = [];
-  const watch = watchGateways({ datacenter: 'dc1', domain: 'consul', fsm });
+  const watch = watchGateways({ datacenter: 'dc1', domain: 'consul', nodeName: 'n1', fsm });
   using _watching = watch({ id: 'mesh-gateway' }, (world) => worlds.push(world));
   expect(worlds).toEqual([undefined]);
 
@@ -68,7 +68,7 @@ test('what a resolver says of a service, as far as a gateway can heed it', async
   const engine = embeddedLog({ dir: '/data', fs: createMemoryFs() });
   await using fsm = await openFsm({ engine, clock, rng: { below: () => 0 } });
   const worlds: (GatewayWorld | undefined)[] = [];
-  const watch = watchGateways({ datacenter: 'dc1', domain: 'consul', fsm });
+  const watch = watchGateways({ datacenter: 'dc1', domain: 'consul', nodeName: 'n1', fsm });
   using _watching = watch({ id: 'mesh-gateway' }, (world) => worlds.push(world));
   for (const Service of [
     { ID: 'mesh-gateway', Service: 'mesh-gateway', Kind: 'mesh-gateway', Port: 8443 },
@@ -106,4 +106,30 @@ test('what a resolver says of a service, as far as a gateway can heed it', async
     expect(others.at(-1)?.[table], `${table} are made once for all gateways`).toBe(worlds.at(-1)?.[table]);
   await write('delete', { Name: 'web' });
   expect(resolver()).toBeUndefined();
+});
+
+test('of two gateways with one id, the one on the node asked for is meant, else the one on our own', async () => {
+  const engine = embeddedLog({ dir: '/data', fs: createMemoryFs() });
+  await using fsm = await openFsm({ engine, clock, rng: { below: () => 0 } });
+  for (const [Node, Port] of [
+    ['n1', 1],
+    ['n2', 2],
+    ['n3', 3],
+  ] as const) {
+    const Service = { ID: 'gw', Service: 'mesh-gateway', Kind: 'mesh-gateway', Port };
+    await fsm.apply({ type: 'register', request: newRegisterRequest({ Node, Service }) });
+  }
+  const seen = (ours: string, node: { readonly id: string; readonly nodeName?: string }): unknown => {
+    let port: unknown;
+    const watch = watchGateways({ datacenter: 'dc1', domain: 'consul', nodeName: ours, fsm });
+    using _watching = watch(node, (world) => {
+      port = world?.gateway.Port;
+    });
+    return port;
+  };
+  expect(seen('n2', { id: 'gw' })).toBe(2);
+  expect(seen('n2', { id: 'gw', nodeName: 'N3' })).toBe(3);
+  expect(seen('n2', { id: 'gw', nodeName: 'gone' })).toBe(2);
+  expect(seen('n9', { id: 'gw' })).toBe(1);
+  expect(seen('n2', { id: 'other' })).toBeUndefined();
 });

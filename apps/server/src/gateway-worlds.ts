@@ -13,20 +13,22 @@ import { clusterIdOf } from './connect-ca/authority.ts';
 export interface GatewayWorldOptions {
   readonly datacenter: string;
   readonly domain: string;
+  /** This server's node. */
+  readonly nodeName: string;
   readonly fsm: Pick<Fsm, 'watch'>;
 }
 
 /** Hands out the world of the gateway with this service id now and after every change; undefined while nobody registered it. */
 export function watchGateways(
   o: GatewayWorldOptions,
-): (node: { readonly id: string }, onWorld: (world: GatewayWorld | undefined) => void) => Disposable {
+): (node: Asked, onWorld: (world: GatewayWorld | undefined) => void) => Disposable {
   // Gateways are told the very same tables, until a row of them changes: what is made of them is then made once for all.
   const servers = lastOf(localServers);
   const services = lastOf(meshServices);
   return (node, onWorld) =>
     o.fsm.watch(
       (store) => ({
-        gateway: store.serviceKind('mesh-gateway').rows.find((row) => row.Service.ID === node.id)?.Service,
+        gateway: registrationOf(node, o.nodeName, store.serviceKind('mesh-gateway').rows),
         servers: servers(store.checkServiceNodes(consulService).rows),
         federationStates: store.federationStates().rows,
         services: services(
@@ -38,6 +40,23 @@ export function watchGateways(
       }),
       ({ gateway, ...rest }) => onWorld(gateway === undefined ? undefined : world(o, gateway, rest)),
     );
+}
+
+interface Asked {
+  readonly id: string;
+  /** The catalog node it says it is registered on. */
+  readonly nodeName?: string;
+}
+
+/** Ids are one per node: the gateway on the node it names is meant, else the one on ours, else any. */
+function registrationOf(
+  { id, nodeName }: Asked,
+  ours: string,
+  gateways: readonly CheckServiceNode[],
+): ServiceRow | undefined {
+  const rows = gateways.filter((row) => row.Service.ID === id);
+  const on = (node: string) => rows.find((row) => row.Node.Node.toLowerCase() === node.toLowerCase());
+  return ((nodeName === undefined ? undefined : on(nodeName)) ?? on(ours) ?? rows[0])?.Service;
 }
 
 function world(
