@@ -49,10 +49,10 @@ test('agent: a registration is PUT as JSON, with the token in its header', async
 test('agent: ids are escaped; 404 means unknown', async () => {
   const { agent } = await agentAt((q, r) => {
     r.statusCode = q.url === '/v1/agent/service/a%2Fb' ? 200 : 404;
-    r.end();
+    r.end('{"Port":1}');
   });
-  expect(await agent.knows('a/b', never)).toBe(true);
-  expect(await agent.knows('other', never)).toBe(false);
+  expect(await agent.instance('a/b', never)).toEqual({ address: '', port: 1 });
+  expect(await agent.instance('other', never)).toBeUndefined();
 });
 
 test.each([
@@ -99,7 +99,7 @@ test('agent: 4xx is refused, 5xx and nonsense are failed, with what it said', as
     r.statusCode = 500;
     r.end();
   });
-  await expect(failing.agent.knows('gw', never)).rejects.toMatchObject({ code: 'failed' });
+  await expect(failing.agent.instance('gw', never)).rejects.toMatchObject({ code: 'failed' });
   await expect((await agentAt((_q, r) => r.end('<'))).agent.self(never)).rejects.toMatchObject({
     code: 'failed',
   });
@@ -107,18 +107,18 @@ test('agent: 4xx is refused, 5xx and nonsense are failed, with what it said', as
 
 test('agent: nobody there, no answer in time, given up: unreachable, naming the address', async () => {
   const { agent, clock, url } = await agentAt(() => {});
-  const waiting = agent.knows('gw', never);
+  const waiting = agent.instance('gw', never);
   clock.advance(5_000);
   await expect(waiting).rejects.toMatchObject({ code: 'unreachable', message: expect.stringContaining(url) });
   expect(clock.armed).toBe(0);
-  await expect(agent.knows('gw', AbortSignal.abort())).rejects.toMatchObject({ code: 'unreachable' });
+  await expect(agent.instance('gw', AbortSignal.abort())).rejects.toMatchObject({ code: 'unreachable' });
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
   server.close();
   await once(server, 'close');
   const nobody = new Agent({ url: `http://127.0.0.1:${port}`, exchange, clock });
-  await expect(nobody.knows('gw', never)).rejects.toMatchObject({
+  await expect(nobody.instance('gw', never)).rejects.toMatchObject({
     code: 'unreachable',
     message: expect.stringContaining('ECONNREFUSED'),
   });
@@ -136,4 +136,16 @@ test('agent: carriers are the healthy instances that carry traffic between serve
   });
   expect(await agent.carriers('mesh-gateway', never)).toEqual(['a']);
   expect(asked).toEqual(['/v1/health/service/mesh-gateway?passing=1']);
+});
+
+test('agent: an instance is taken away from another node through the catalog', async () => {
+  const seen: unknown[] = [];
+  const { agent } = await agentAt((q, r) => {
+    void text(q).then((body) => {
+      seen.push(q.method, q.url, JSON.parse(body));
+      r.end('true');
+    });
+  });
+  await agent.forget('n1', 'gw', never);
+  expect(seen).toEqual(['PUT', '/v1/catalog/deregister', { Node: 'n1', ServiceID: 'gw' }]);
 });

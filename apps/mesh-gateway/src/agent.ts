@@ -1,5 +1,5 @@
 /**
- * agent.ts: the five things the gateway asks of the local agent's HTTP API.
+ * agent.ts: the few things the gateway asks of the local agent's HTTP API.
  *
  * Lives here: requests, their deadline, and what went wrong. Must not live here: when to ask (keep-registered.ts).
  * Source: Consul api/agent.go.
@@ -45,6 +45,10 @@ export class Agent {
     this.#o = o;
   }
 
+  get url(): string {
+    return this.#o.url;
+  }
+
   async register(body: RegistrationBody, signal: AbortSignal): Promise<void> {
     await this.#ask('PUT', '/v1/agent/service/register?replace-existing-checks=true', signal, {
       body: JSON.stringify(body),
@@ -58,6 +62,12 @@ export class Agent {
     });
   }
 
+  /** Takes an instance away from another node of the datacenter: its own agent is out of reach. */
+  async forget(node: string, id: string, signal: AbortSignal): Promise<void> {
+    const body = JSON.stringify({ Node: node, ServiceID: id });
+    await this.#ask('PUT', '/v1/catalog/deregister', signal, { body });
+  }
+
   /** Instances of this service, healthy ones alone, that carry traffic between servers. Asked on the way out, too. */
   async carriers(service: string, signal: AbortSignal): Promise<readonly string[]> {
     const path = `/v1/health/service/${encodeURIComponent(service)}?passing=1`;
@@ -68,13 +78,6 @@ export class Agent {
     return rows.flatMap(({ Service: s }) =>
       s?.ID !== undefined && s.Meta?.['consul-wan-federation'] === '1' ? [s.ID] : [],
     );
-  }
-
-  /** Whether the agent still has this instance. */
-  async knows(id: string, signal: AbortSignal): Promise<boolean> {
-    const path = `/v1/agent/service/${encodeURIComponent(id)}`;
-    const { status } = await this.#ask('GET', path, signal, { fine: [404] });
-    return status !== 404;
   }
 
   /** What it has under this id; undefined if nothing. */
@@ -95,23 +98,26 @@ export class Agent {
     };
   }
 
-  /** Its datacenter, and the ports of its xDS server, in plain text and over TLS; what it does not have or say is absent. */
+  /** Its datacenter and node, and the ports of its xDS server, in plain text and over TLS; what it does not have or say is absent. */
   async self(signal: AbortSignal): Promise<{
     readonly datacenter?: string;
+    readonly node?: string;
     readonly xdsPort?: number;
     readonly xdsTlsPort?: number;
   }> {
     const path = '/v1/agent/self';
     const { text } = await this.#ask('GET', path, signal);
     const self = this.#parse<{
-      Config?: { Datacenter?: unknown };
+      Config?: { Datacenter?: unknown; NodeName?: unknown };
       xDS?: { Port?: unknown; Ports?: { Plaintext?: unknown; TLS?: unknown } };
     }>(text, path);
     const port = self.xDS?.Ports?.Plaintext ?? self.xDS?.Port;
     const tlsPort = self.xDS?.Ports?.TLS;
     const datacenter = self.Config?.Datacenter;
+    const node = self.Config?.NodeName;
     return {
       ...(typeof datacenter === 'string' && { datacenter }),
+      ...(typeof node === 'string' && node !== '' && { node }),
       ...(typeof port === 'number' && port > 0 && { xdsPort: port }),
       ...(typeof tlsPort === 'number' && tlsPort > 0 && { xdsTlsPort: tlsPort }),
     };

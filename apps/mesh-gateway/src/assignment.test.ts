@@ -1,7 +1,8 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { type Agent, AgentError } from './agent.ts';
-import { askAgent } from './assignment.ts';
+import type { Agents } from './agents.ts';
+import { askAgent, askAgents } from './assignment.ts';
 import { parseCommandLine } from './command-line.ts';
 import { readConfig } from './config.ts';
 
@@ -9,6 +10,7 @@ type Self = Awaited<ReturnType<Agent['self']>>;
 
 async function assigned(flags: string, self: Self | AgentError, ca?: string) {
   const agent = {
+    url: 'http://10.0.0.1:8500',
     self: async () => {
       if (self instanceof AgentError) throw self;
       return self;
@@ -69,4 +71,26 @@ test('for Envoy the agent is asked for the rest, too', async () => {
     datacenter: 'dc1',
     proxyConfig: { envoy_stats_tags: [] },
   });
+});
+
+test('Envoy is given every server there is, from the present one on; the relay the present one', async () => {
+  const agentAt = (host: string, port: number) =>
+    ({
+      url: `http://${host}:8500`,
+      self: async () => ({ xdsPort: port }),
+      instance: async () => undefined,
+    }) as unknown as Agent;
+  const all = [agentAt('10.0.0.1', 1), agentAt('10.0.0.2', 2), agentAt('10.0.0.3', 3)];
+  const agents = { all, current: all[1] as Agent, count: 3, turn: () => {} } as unknown as Agents;
+  const assigned = (flags: string) => {
+    const argv = `--http-addr a:1,b:1,c:1 ${flags}`.trim().split(' ');
+    const config = readConfig(parseCommandLine(argv, { exitOverride: true }), {});
+    const stop = new AbortController().signal;
+    return askAgents({ config, ca: { pem: undefined }, agents, log: pino({ level: 'silent' }), stop });
+  };
+  expect(await assigned('--data-plane envoy')).toMatchObject({
+    target: '10.0.0.2:2',
+    others: ['10.0.0.1:1', '10.0.0.3:3'],
+  });
+  expect(await assigned('')).toEqual({ target: '10.0.0.2:2', keepaliveMs });
 });

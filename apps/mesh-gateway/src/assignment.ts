@@ -7,6 +7,7 @@
  * Source: Consul command/connect/envoy (xdsAddress).
  */
 import type { Agent, AgentError } from './agent.ts';
+import type { Agents } from './agents.ts';
 import type { Authorities } from './authorities.ts';
 import type { GatewayConfig, GrpcAddress } from './config.ts';
 import type { Assignment } from './data-plane.ts';
@@ -26,7 +27,7 @@ export async function askAgent(o: {
 }): Promise<Assignment> {
   const { config: c, ca, agent, log, stop } = o;
   if (c.dataPlane === 'embedded' && c.grpc !== undefined) return assignment(c, ca, c.grpc);
-  const { hostname } = new URL(c.httpUrl); // IPv6 in brackets, as gRPC wants it
+  const { hostname } = new URL(agent.url); // IPv6 in brackets, as gRPC wants it
   const usual = xdsAt(hostname, {}, ca.pem !== undefined);
   try {
     const [self, instance] = await Promise.all([
@@ -52,6 +53,21 @@ export async function askAgent(o: {
     log.warn({ code, cause, target }, 'cannot ask the agent for its xDS port; trying this one');
     return assignment(c, ca, c.grpc ?? usual);
   }
+}
+
+/**
+ * The same where there are several. Envoy cannot be told of another server later, so it is given all of them, in turn from the
+ * one the gateway is registered at.
+ */
+export async function askAgents(
+  o: Omit<Parameters<typeof askAgent>[0], 'agent'> & { readonly agents: Agents },
+): Promise<Assignment> {
+  const { agents, ...rest } = o;
+  const first = await askAgent({ ...rest, agent: agents.current });
+  if (o.config.dataPlane !== 'envoy' || o.config.grpc !== undefined || agents.count === 1) return first;
+  const others = agents.all.filter((agent) => agent !== agents.current);
+  const told = await Promise.all(others.map((agent) => askAgent({ ...rest, agent })));
+  return { ...first, others: told.map(({ target }) => target) };
 }
 
 function xdsAt(

@@ -49,7 +49,11 @@ export function parseCommandLine(argv: readonly string[], o: CommandLineOptions 
       '--proxy-protocol',
       'a load balancer in front says with the PROXY protocol for whom it connects (clients without it are served, too)',
     )
-    .option('--http-addr <host:port>', 'HTTP API of the agent (default: $CONSUL_HTTP_ADDR or 127.0.0.1:8500)')
+    .option(
+      '--http-addr <host:port>',
+      'HTTP API of the agent; of several (with commas, or repeated) the next is used when one is gone (default: $CONSUL_HTTP_ADDR or 127.0.0.1:8500)',
+      (value: string, before: readonly string[] = []): readonly string[] => [...before, value],
+    )
     .option(
       '--grpc-addr <host:port>',
       'xDS of the agent; https:// for TLS (default: $CONSUL_GRPC_ADDR, or ask the agent)',

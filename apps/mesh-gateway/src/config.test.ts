@@ -14,7 +14,7 @@ describe('command line', () => {
       exposeServers: false,
       bindAddresses: [],
       proxyProtocol: false,
-      httpUrl: 'http://127.0.0.1:8500',
+      httpUrls: ['http://127.0.0.1:8500'],
       adminBind: { host: '127.0.0.1', port: 19_000 },
       dataPlane: 'embedded',
       bootstrapOnly: false,
@@ -47,7 +47,7 @@ describe('command line', () => {
         { name: 'six', host: '::1', port: 0 },
       ],
       proxyProtocol: true,
-      httpUrl: 'http://10.0.0.1:8500',
+      httpUrls: ['http://10.0.0.1:8500'],
       grpc: { target: '10.0.0.1:8502', tls: false },
       token: 't',
       adminBind: { host: '127.0.0.1', port: 0 },
@@ -99,15 +99,23 @@ describe('command line', () => {
       CONSUL_GRPC_ADDR: 'unix:///run/xds.sock',
     };
     expect(config('', env)).toMatchObject({
-      httpUrl: 'https://agent:8501',
+      httpUrls: ['https://agent:8501'],
       token: 'secret',
       grpc: { target: 'unix:///run/xds.sock', tls: false },
     });
     expect(config('--http-addr a:1 --token t --grpc-addr [::1]:8502', env)).toMatchObject({
-      httpUrl: 'http://a:1',
+      httpUrls: ['http://a:1'],
       token: 't',
       grpc: { target: '[::1]:8502', tls: false },
     });
+  });
+
+  test('several agents: with commas, repeated, or both; each once, and in order', () => {
+    const several = ['http://a:1', 'https://b:2', 'http://c:3'];
+    expect(config('--http-addr a:1,https://b:2 --http-addr c:3 --http-addr a:1').httpUrls).toEqual(several);
+    expect(config('', { CONSUL_HTTP_ADDR: 'a:1, https://b:2 ,c:3' }).httpUrls).toEqual(several);
+    expect(config('--http-addr ,').httpUrls).toEqual(['http://127.0.0.1:8500']);
+    expect(() => config('--http-addr a:1,http://')).toThrow(/--http-addr: "http:\/\/": write host:port/);
   });
 
   test('xDS over TLS: asked for by https:// or by naming an authority; the environment says it, too', () => {

@@ -22,7 +22,7 @@ export interface Flags {
   readonly wanAddress?: string;
   readonly bindAddress?: readonly string[];
   readonly proxyProtocol?: boolean;
-  readonly httpAddr?: string;
+  readonly httpAddr?: readonly string[];
   readonly grpcAddr?: string;
   readonly grpcCaFile?: string;
   readonly grpcCaPath?: string;
@@ -62,8 +62,8 @@ export interface GatewayConfig {
   readonly bindAddresses: readonly BindAddress[];
   /** Load balancers in front say for whom they connect. */
   readonly proxyProtocol: boolean;
-  /** Where the agent's HTTP API is. */
-  readonly httpUrl: string;
+  /** Where the HTTP API of the agent is; of several, one is used, and the next when that is gone. */
+  readonly httpUrls: readonly [string, ...string[]];
   /** Where its xDS is; absent: ask the agent. */
   readonly grpc?: GrpcAddress;
   /** Authorities of its certificate: a file, a folder of files. Either asks for TLS. */
@@ -201,7 +201,7 @@ export function readConfig(flags: Flags, env: Readonly<Record<string, string | u
     ...(flags.wanAddress && { wanAddress: parseAddress('wan-address', flags.wanAddress) }),
     bindAddresses: (flags.bindAddress ?? []).map(parseBindAddress),
     proxyProtocol: flags.proxyProtocol ?? false,
-    httpUrl: httpUrl(flags.httpAddr || env['CONSUL_HTTP_ADDR'] || '127.0.0.1:8500'),
+    httpUrls: httpUrls(flags.httpAddr, env['CONSUL_HTTP_ADDR']),
     ...(grpcAddr && { grpc: grpcAddress(grpcAddr, Boolean(grpcCaFile || grpcCaPath)) }),
     ...(grpcCaFile && { grpcCaFile }),
     ...(grpcCaPath && { grpcCaPath }),
@@ -293,6 +293,15 @@ function parseBindAddress(text: string): BindAddress {
     );
   }
   return { name, host, port };
+}
+
+/** The flag, once or several times, each with one address or several behind commas; else the environment's; else the usual. */
+function httpUrls(flag: readonly string[] = [], fromEnv = ''): readonly [string, ...string[]] {
+  const named = (texts: readonly string[]): readonly string[] =>
+    texts.flatMap((text) => text.split(',').map((part) => part.trim())).filter((part) => part !== '');
+  const texts = [named(flag), named([fromEnv]), ['127.0.0.1:8500']].find((list) => list.length > 0) ?? [];
+  const [first, ...others] = new Set(texts.map(httpUrl));
+  return [first as string, ...others];
 }
 
 /** `host:port` or `http(s)://host:port`, without a slash at the end. */

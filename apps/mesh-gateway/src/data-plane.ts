@@ -17,6 +17,8 @@ export interface XdsTls {
 export interface Assignment {
   /** xDS as a gRPC target: `host:port` or `unix:///path`. */
   readonly target: string;
+  /** Further xDS servers, for a data plane that cannot be told of another one later. */
+  readonly others?: readonly string[];
   /** How often the server may be asked for a sign of life, in ms, where that is known. */
   readonly keepaliveMs?: number;
   /** Absent: plain text. */
@@ -29,6 +31,8 @@ export interface Assignment {
 export interface DataPlane extends AsyncDisposable {
   /** Begins to take configuration and to relay. Called once. Rejects if it cannot begin. */
   start(a: Assignment): Promise<void>;
+  /** From now on, configuration comes from there. One that has been given all servers at the start chooses by itself. */
+  redirect(a: Assignment): void;
   /** An exit status, if it ends without being asked to; otherwise pending for ever. */
   readonly ended: Promise<number>;
   /** Connections being relayed. */

@@ -3,7 +3,7 @@
  *
  * Lives here: their coupling. Must not live here: connections (relay/), several processes (crew/), streams (@fed/xds).
  */
-import type { HostPort } from '@fed/alpn-mux';
+import { type HostPort, renderHostPort } from '@fed/alpn-mux';
 import { openXdsClient, type XdsClient } from '@fed/xds';
 import { openAdmin } from './admin.ts';
 import { type Carrier, openCarrier } from './carrier.ts';
@@ -21,6 +21,8 @@ export interface EmbeddedOptions {
   readonly announce: Announce;
   /** The stream broke: the agent may have gone away, and come back without memory. */
   readonly streamLost: () => void;
+  /** What we are to listen on has changed: our registration has, or it is not ours any more. */
+  readonly bindsChanged: () => void;
 }
 
 /** Its admin port answers from now on. Throws an AdminError. */
@@ -77,10 +79,19 @@ export async function openEmbeddedPlane(o: EmbeddedOptions): Promise<DataPlane> 
           if (n.code === 'stream_lost') o.streamLost();
         },
         onConfig: (c) => {
+          const before = binds.map(renderHostPort).join();
           binds = c.listeners.map((l) => l.bind);
+          if (before !== '' && before !== binds.map(renderHostPort).join()) o.bindsChanged();
           carrier.apply(c);
           log.info({ listeners: c.listeners.length, clusters: c.clusters.size }, 'configuration applied');
         },
+      });
+    },
+    redirect({ target, tls, keepaliveMs }) {
+      xds?.redirect({
+        target,
+        ...(keepaliveMs !== undefined && { keepaliveMs }),
+        ...(tls !== undefined && { credentials: tls }),
       });
     },
     ended: new Promise(() => {}),

@@ -2,10 +2,11 @@
  * log.ts: one JSON line per event on stderr.
  *
  * Strangers can make events; of those only the first few of a kind per second become lines.
- * Lives here: the logger, and what a relay's events are worth. Must not live here: events of the other rooms.
+ * Lives here: the logger, and what events of the relay and the registration are worth. Must not live here: events of the other rooms.
  */
 import { ReportLimit } from '@fed/alpn-mux';
 import pino, { type Logger } from 'pino';
+import type { RegistrationEvent } from './keep-registered.ts';
 import { recordOf } from './relay/journal.ts';
 import type { Outcome } from './relay/passage.ts';
 import type { RelayEvent } from './relay/relay.ts';
@@ -71,6 +72,44 @@ export function relayLogger(log: Log, now: () => number): (e: RelayEvent) => voi
         log[level]({ ...recordOf(e.note), ...(suppressed > 0 && { suppressed }) }, 'connection closed');
         return;
       }
+    }
+  };
+}
+
+/** `id`: of this gateway. */
+export function registrationLogger(log: Log, id: string): (e: RegistrationEvent) => void {
+  return (e) => {
+    switch (e.kind) {
+      case 'registered':
+        log.info({ id, again: e.again, agent: e.url }, 'registered at the agent');
+        return;
+      case 'moved':
+        log.warn({ id, from: e.from, to: e.to }, 'an agent does not answer; registered at the next one');
+        return;
+      case 'failed':
+        log.warn({ err: e.cause, retryMs: e.retryMs }, 'registration failed; trying again');
+        return;
+      case 'agentLost':
+        log.warn({ err: e.cause }, 'the agent does not answer; relaying goes on');
+        return;
+      case 'agentBack':
+        log.info('the agent answers again');
+        return;
+      case 'leftBehind':
+        log.warn(
+          { id, node: e.node, err: e.cause },
+          'the registration under that node could not be taken away; it is listed beside the new one until its node is given up (a token needs node:write for it)',
+        );
+        return;
+      case 'takenOver':
+        log.error(
+          { id, by: e.by },
+          `another gateway, at ${e.by}, has registered under our id and has our place: routes are its now. Give each gateway a --proxy-id of its own, and start this one again`,
+        );
+        return;
+      case 'oursAgain':
+        log.info({ id }, 'the registration under our id is ours again');
+        return;
     }
   };
 }

@@ -6,13 +6,14 @@
  * Lives here: composition and order. Must not live here: decisions.
  */
 import { renderHostPort } from '@fed/alpn-mux';
-import { Agent, type AgentError } from './agent.ts';
-import { askAgent } from './assignment.ts';
+import type { Agent, AgentError } from './agent.ts';
+import { Agents } from './agents.ts';
+import { askAgent, askAgents } from './assignment.ts';
 import { Authorities } from './authorities.ts';
 import type { GatewayConfig } from './config.ts';
 import type { Announce, DataPlane } from './data-plane.ts';
 import { type KeepRegistered, keepRegistered } from './keep-registered.ts';
-import type { Log } from './log.ts';
+import { type Log, registrationLogger } from './log.ts';
 import { settlePorts } from './ports-settled.ts';
 import { namesake, type RegistrationBody, registrationBody } from './registration.ts';
 import type { World } from './world.ts';
@@ -24,28 +25,47 @@ export async function main(given: GatewayConfig, world: World, log: Log, stop: A
   const { id, token } = config;
   const body = registrationBody(config, world.hostAddresses());
   const ca = new Authorities(config);
-  const agent = new Agent({ url: config.httpUrl, exchange, clock, ...(token !== undefined && { token }) });
+  const agents = new Agents({
+    urls: config.httpUrls,
+    exchange,
+    clock,
+    ...(token !== undefined && { token }),
+  });
   let kept: KeepRegistered | undefined;
+  const tellRegistration = registrationLogger(log, id);
   const announce: Announce = (binds, admin) =>
     world.print(
       `mesh gateway ${id} listening on ${binds.map(renderHostPort).join(', ')}, admin on http://${renderHostPort(admin)}`,
     );
 
   // ---- Above, nothing but free ports has been touched. Below, each line opens something; leaving closes it. ----
-  await using plane = await openPlane({ config, world, log, announce, streamLost: () => kept?.check() });
-  if (config.register) await tellNamesake(agent, body, log, stop);
+  /** Whose word on xDS is followed. */
+  let followed = agents.current;
+  const follow = async (): Promise<void> => {
+    followed = agents.current;
+    const assignment = await askAgent({ config, ca, agent: followed, log, stop });
+    if (stop.aborted || followed !== agents.current) return;
+    plane.redirect(assignment);
+    log.info({ target: assignment.target }, 'configuration comes from here now');
+  };
+  const streamLost = (): void => {
+    kept?.check();
+    // Where nobody asks the agent whether it lives, the stream tells.
+    if (kept === undefined && agents.count > 1) agents.turn();
+    if (followed !== agents.current) void follow();
+  };
+  const bindsChanged = (): void => kept?.check();
+  await using plane = await openPlane({ config, world, log, announce, streamLost, bindsChanged });
+  if (config.register) await tellNamesake(agents.current, body, log, stop);
   await using registration = config.register
     ? keepRegistered({
-        agent,
+        agents,
         body,
         clock,
         rng,
         onEvent: (e) => {
-          if (e.kind === 'registered') log.info({ id, again: e.again }, 'registered at the agent');
-          else if (e.kind === 'agentBack') log.info('the agent answers again');
-          else if (e.kind === 'agentLost')
-            log.warn({ err: e.cause }, 'the agent does not answer; relaying goes on');
-          else log.warn({ err: e.cause, retryMs: e.retryMs }, 'registration failed; trying again');
+          tellRegistration(e);
+          if (e.kind === 'moved') void follow();
         },
       })
     : undefined;
@@ -54,8 +74,10 @@ export async function main(given: GatewayConfig, world: World, log: Log, stop: A
   if (registration) await Promise.race([registration.registered, aborted(stop)]);
   if (stop.aborted) return 0;
 
-  const assignment = await askAgent({ config, ca, agent, log, stop });
+  followed = agents.current;
+  const assignment = await askAgents({ config, ca, agents, log, stop });
   await plane.start(assignment);
+  if (followed !== agents.current) await follow();
   log.info(
     { target: assignment.target, tls: assignment.tls !== undefined, id },
     'asking for configuration over xDS',
@@ -65,9 +87,9 @@ export async function main(given: GatewayConfig, world: World, log: Log, stop: A
   // Nobody is sent here any more; nothing new is configured; nobody new comes in; those inside go.
   log.info({ connections: await plane.connections(), drainMs: config.drainMs }, 'stopping');
   await registration?.[Symbol.asyncDispose]();
-  if (config.register && config.exposeServers) await warnIfLast(config, agent, log);
+  if (config.register && config.exposeServers) await warnIfLast(config, agents.current, log);
   if (config.register && config.deregisterOnExit) {
-    await agent.deregister(id, new AbortController().signal).then(
+    await agents.current.deregister(id, new AbortController().signal).then(
       () => log.info({ id }, 'deregistered'),
       (e: AgentError) =>
         log.warn(reason(e), 'could not deregister; the agent forgets the instance by its check'),
@@ -125,11 +147,29 @@ export async function printBootstrap(
   const config = await settlePorts(given, world.freePort);
   const { token } = config;
   const ca = new Authorities(config);
-  const agent = new Agent({ url: config.httpUrl, exchange, clock, ...(token !== undefined && { token }) });
-  if (config.register) await agent.register(registrationBody(config, world.hostAddresses()), stop);
+  const agents = new Agents({
+    urls: config.httpUrls,
+    exchange,
+    clock,
+    ...(token !== undefined && { token }),
+  });
+  if (config.register) await registerAnywhere(agents, registrationBody(config, world.hostAddresses()), stop);
   const { bootstrapText } = await import('./envoy/bootstrap.ts');
-  const assignment = await askAgent({ config, ca, agent, log, stop });
+  const assignment = await askAgents({ config, ca, agents, log, stop });
   world.print((await bootstrapText(config, assignment, world.resolve)).trimEnd());
+}
+
+/** At the first agent that answers. Throws what the last one said, or the one that refused. */
+async function registerAnywhere(agents: Agents, body: RegistrationBody, stop: AbortSignal): Promise<void> {
+  for (let left = agents.count - 1; ; left--) {
+    try {
+      await agents.current.register(body, stop);
+      return;
+    } catch (e) {
+      if (left === 0 || (e as AgentError).code === 'refused') throw e;
+      agents.turn();
+    }
+  }
 }
 
 /** Either room is entered only by who lives there: the other one's libraries are not even loaded. */
@@ -139,6 +179,7 @@ async function openPlane(o: {
   readonly log: Log;
   readonly announce: Announce;
   readonly streamLost: () => void;
+  readonly bindsChanged: () => void;
 }): Promise<DataPlane> {
   switch (o.config.dataPlane) {
     case 'embedded':

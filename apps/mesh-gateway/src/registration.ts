@@ -78,7 +78,8 @@ export function registrationBody(c: Described, hostAddresses: ReadonlySet<string
  * were moved; it may be a gateway that runs, and whose routes ours would take over.
  */
 export function namesake(body: RegistrationBody, known: Instance | undefined): string | undefined {
-  if (known === undefined) return undefined;
+  // An agent that does not say where it is says nothing of whose it is.
+  if (known === undefined || known.port === 0) return undefined;
   const { address, port } = known;
   if (port === body.Port && address === (body.Address ?? '')) return undefined;
   return renderHostPort({ host: address || '(the node)', port });

@@ -48,9 +48,11 @@ class Watched<T> {
   }
 }
 
-/** Agent, ADS server and one server n1 of dc1 behind TLS. */
-async function datacenter() {
-  const services = new Watched<ReadonlyMap<string, RegistrationBody>>(new Map());
+type Services = Watched<ReadonlyMap<string, RegistrationBody>>;
+
+/** Agent, ADS server and one server n1 of dc1 behind TLS. Two of one datacenter have one catalog. */
+async function datacenter(services: Services = new Watched(new Map()), node = 'n1') {
+  const forgotten: unknown[] = [];
   const echo = createTlsServer({ cert: pem('n1-dc1'), key: pem('n1-dc1-key') }, (tls) => {
     tls.on('error', () => {});
     tls.pipe(tls);
@@ -101,7 +103,10 @@ async function datacenter() {
     const path = (q.url ?? '').split('?')[0] ?? '';
     const id = path.split('/').at(-1) ?? '';
     if (path === '/v1/agent/self') {
-      r.end(JSON.stringify({ xDS: { Port: xds.address.port } }));
+      r.end(JSON.stringify({ Config: { NodeName: node }, xDS: { Port: xds.address.port } }));
+    } else if (path === '/v1/catalog/deregister') {
+      forgotten.push(await json(q));
+      r.end('true');
     } else if (path === '/v1/agent/service/register') {
       const body = (await json(q)) as RegistrationBody;
       services.set(new Map(services.value).set(body.ID, body));
@@ -110,8 +115,9 @@ async function datacenter() {
       services.set(new Map([...services.value].filter(([key]) => key !== id)));
       r.end();
     } else {
-      r.statusCode = services.value.has(id) ? 200 : 404;
-      r.end('{}');
+      const body = services.value.get(id);
+      r.statusCode = body === undefined ? 404 : 200;
+      r.end(JSON.stringify(body ?? {}));
     }
   }).listen(0, '127.0.0.1');
   await once(http, 'listening');
@@ -119,15 +125,26 @@ async function datacenter() {
     http.closeAllConnections();
     http.close();
   });
-  return { services, httpAddr: `127.0.0.1:${(http.address() as { port: number }).port}` };
+  return {
+    services,
+    forgotten,
+    clients: () => xds.clients(),
+    httpAddr: `127.0.0.1:${(http.address() as { port: number }).port}`,
+    /** Gone like a server that was killed. */
+    die: async () => {
+      http.closeAllConnections();
+      http.close();
+      await xds[Symbol.asyncDispose]();
+    },
+  };
 }
 
-function start(flags: string) {
+function start(flags: string, log = pino({ level: 'silent' })) {
   const printed = new Watched<string[]>([]);
   const stop = new AbortController();
   const world = { ...systemWorld(), print: (line: string) => printed.set([...printed.value, line]) };
   const config = readConfig(parseCommandLine(flags.split(' '), { exitOverride: true }), {});
-  const running = main(config, world, pino({ level: 'silent' }), stop.signal);
+  const running = main(config, world, log, stop.signal);
   stack.current.defer(async () => {
     stop.abort();
     await running.catch(() => {});
@@ -207,23 +224,7 @@ test('a gateway: somebody else registered it; one that cannot begin says why and
 
   const port = await systemWorld().freePort('127.0.0.1');
   const gateway = start(`--no-register --proxy-id edge --http-addr ${httpAddr} --admin-bind 127.0.0.1:0`);
-  services.set(
-    new Map([
-      [
-        'edge',
-        {
-          Kind: 'mesh-gateway',
-          ID: 'edge',
-          Name: 'edge',
-          Address: '127.0.0.1',
-          Port: port,
-          TaggedAddresses: {},
-          Meta: { 'consul-wan-federation': '1' },
-          Check: { Name: '', TCP: '', Interval: '', DeregisterCriticalServiceAfter: '' },
-        },
-      ],
-    ]),
-  );
+  services.set(new Map([['edge', registration('edge', port)]]));
   expect(await gateway.announcement()).toContain(`mesh gateway edge listening on 127.0.0.1:${port},`);
   const tls = through(port);
   tls.write('x');
@@ -233,3 +234,82 @@ test('a gateway: somebody else registered it; one that cannot begin says why and
   await gateway.running;
   expect(services.value.has('edge')).toBe(true);
 });
+
+/** What a gateway says, line by line. */
+function journal() {
+  const lines = new Watched<readonly { readonly msg: string }[]>([]);
+  const write = (line: string): void => lines.set([...lines.value, JSON.parse(line) as { msg: string }]);
+  const says = (words: RegExp) => lines.until((all) => all.some(({ msg }) => words.test(msg)));
+  return { says, log: pino({ level: 'info' }, { write }) };
+}
+
+test.each([
+  ['registered by itself', ''],
+  ['registered by somebody else', ' --no-register'],
+])(
+  'a gateway %s, whose server dies, goes on with the next one; who talks through it notices nothing',
+  async (_who, flag) => {
+    const first = await datacenter();
+    const second = await datacenter(first.services, 'n2');
+    const { says, log } = journal();
+    const port = await systemWorld().freePort('127.0.0.1');
+    if (flag !== '') first.services.set(new Map([['mesh-gateway', registration('mesh-gateway', port)]]));
+    const gateway = start(
+      `--http-addr ${first.httpAddr},${second.httpAddr}${flag || ` --expose-servers --address 127.0.0.1:${port}`} --admin-bind 127.0.0.1:0`,
+      log,
+    );
+    await gateway.announcement();
+    const tls = through(port);
+    tls.write('before');
+    expect(String((await once(tls, 'data'))[0])).toBe('before');
+    expect(first.clients()).toHaveLength(1);
+
+    await first.die();
+    await says(/configuration comes from here now/);
+    if (flag === '') {
+      await says(/registered at the next one/);
+      await expect.poll(() => second.forgotten).toEqual([{ Node: 'n1', ServiceID: 'mesh-gateway' }]);
+    }
+    await expect.poll(() => second.clients().map(({ registered }) => registered)).toEqual([true]);
+    tls.write('after');
+    expect(String((await once(tls, 'data'))[0])).toBe('after');
+    const later = through(port);
+    later.write('new');
+    expect(String((await once(later, 'data'))[0])).toBe('new');
+    gateway.stop.abort();
+    tls.end();
+    later.end();
+    await gateway.running;
+  },
+);
+
+test('two gateways under one id: each says so, names the other’s address and the way out', async () => {
+  const { services, httpAddr } = await datacenter();
+  const both = [journal(), journal()] as const;
+  const [mine, other] = both;
+  const flags = `--http-addr ${httpAddr} --address 127.0.0.1:0 --admin-bind 127.0.0.1:0`;
+  const old = start(flags, mine.log);
+  await old.announcement();
+  const before = services.value.get('mesh-gateway')?.Port;
+  start(flags, other.log);
+  const told = await other.says(/has this instance at another address.*--proxy-id/);
+  expect(told.at(-1)).toBeDefined();
+  await services.until((all) => all.get('mesh-gateway')?.Port !== before);
+  const after = services.value.get('mesh-gateway')?.Port;
+  await mine.says(
+    new RegExp(`another gateway, at 127\\.0\\.0\\.1:${after}, has registered under our id.*--proxy-id`),
+  );
+}, 20_000);
+
+function registration(ID: string, Port: number): RegistrationBody {
+  return {
+    Kind: 'mesh-gateway',
+    ID,
+    Name: ID,
+    Address: '127.0.0.1',
+    Port,
+    TaggedAddresses: {},
+    Meta: { 'consul-wan-federation': '1' },
+    Check: { Name: '', TCP: '', Interval: '', DeregisterCriticalServiceAfter: '' },
+  };
+}

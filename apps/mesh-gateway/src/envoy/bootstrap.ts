@@ -6,6 +6,7 @@
  * Source: Consul command/connect/envoy (generateConfig).
  */
 import { isIP } from 'node:net';
+import type { HostPort } from '@fed/alpn-mux';
 import { bootstrapOf, parseXdsAddress, type XdsAddress } from '@fed/xds';
 import type { GatewayConfig } from '../config.ts';
 import type { Assignment } from '../data-plane.ts';
@@ -18,6 +19,7 @@ export async function bootstrapText(c: GatewayConfig, a: Assignment, resolve: Re
     nodeId: c.id,
     cluster: c.service,
     xds: await reachable(a, resolve),
+    xdsOthers: await Promise.all((a.others ?? []).map((target) => hostPortOf(target, resolve))),
     token: c.token ?? '',
     admin: { host: await addressOf(c.adminBind.host, resolve), port: c.adminBind.port },
     ...(c.nodeName !== undefined && { nodeName: c.nodeName }),
@@ -31,6 +33,13 @@ async function reachable({ target, tls }: Assignment, resolve: Resolve): Promise
   const { address } = parseXdsAddress(target);
   if (address.kind === 'unix') return address;
   return { ...address, host: await addressOf(address.host, resolve), ...(tls !== undefined && { tls }) };
+}
+
+async function hostPortOf(target: string, resolve: Resolve): Promise<HostPort> {
+  const { address } = parseXdsAddress(target);
+  if (address.kind === 'unix')
+    throw new EnvoyError('xds_address_unknown', `${target} cannot stand beside other xDS servers`);
+  return { host: await addressOf(address.host, resolve), port: address.port };
 }
 
 async function addressOf(host: string, resolve: Resolve): Promise<string> {

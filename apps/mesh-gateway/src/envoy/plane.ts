@@ -117,6 +117,7 @@ export async function openEnvoyPlane(o: EnvoyOptions): Promise<DataPlane> {
       });
       watch().catch((err: unknown) => log.warn({ err }, 'Envoy is ready, but does not say where it listens'));
     },
+    redirect: () => {}, // it has all servers from the start
     connections: () => (over ? Promise.resolve(0) : admin.connections().catch(() => 0)),
     async drain(withinMs) {
       const deadline = clock.now() + withinMs;
