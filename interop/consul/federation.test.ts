@@ -16,6 +16,9 @@ import { type Kind, Mixed, type Site } from './mixed.ts';
 /** Consul elects itself, retries its first join, and runs a gateway's first health check after up to 10 s. */
 const formMs = 90_000;
 const soakMs = process.env['FED_LONG'] === '1' ? 600_000 : 90_000;
+/** A write has come to every datacenter; and all writes of a story have. */
+const copiedMs = 45_000;
+const mixedWritesMs = 240_000;
 const lookEveryMs = 1_000;
 const marginMs = 60_000;
 
@@ -134,14 +137,16 @@ describe.each(stories)('%s', (_name, kinds) => {
     }
   });
 
-  test('config entries written at any datacenter are the primary’s, and come to be the same everywhere', async () => {
-    const [primary] = mixed.sites as [Site, ...Site[]];
-    for (const at of mixed.sites) {
-      const service = `of-${at.datacenter}`;
-      const cli = (...args: string[]): string => consulCli(at, mixed.folder, args);
-      await writeFile(
-        join(mixed.folder, 'entry.hcl'),
-        `
+  test(
+    'config entries written at any datacenter are the primary’s, and come to be the same everywhere',
+    async () => {
+      const [primary] = mixed.sites as [Site, ...Site[]];
+      for (const at of mixed.sites) {
+        const service = `of-${at.datacenter}`;
+        const cli = (...args: string[]): string => consulCli(at, mixed.folder, args);
+        await writeFile(
+          join(mixed.folder, 'entry.hcl'),
+          `
         Kind = "service-resolver"
         Name = "${service}"
         DefaultSubset = "v1"
@@ -151,46 +156,48 @@ describe.each(stories)('%s', (_name, kinds) => {
           v2 = { Filter = "Service.Meta.version == v2", OnlyPassing = true }
         }
         Failover = { "*" = { Datacenters = ["dc2"] } }`,
-      );
-      expect(cli('write', 'entry.hcl')).toMatch(`Config entry written: service-resolver/${service}`);
-      await writeFile(
-        join(mixed.folder, 'entry.json'),
-        JSON.stringify({
-          Kind: 'proxy-defaults',
-          Name: 'global',
-          Config: { whole: 5, part: 0.5, list: [{ a: 1 }], by: at.datacenter },
-        }),
-      );
-      expect(cli('write', 'entry.json')).toMatch('Config entry written: proxy-defaults/global');
-      expect(cli('write', '-cas', '-modify-index=1', 'entry.json')).toMatch(/not updated: proxy-defaults/);
-      const shown = async (site: Site, path: string) =>
-        without(await mixed.get<Record<string, unknown>>(site, `/v1/config/${path}`));
-      const truth = await shown(primary, `service-resolver/${service}`);
-      expect(truth).toMatchObject({ ConnectTimeout: '15s', DefaultSubset: 'v1' });
-      for (const site of mixed.sites)
-        await mixed.until(`${site.datacenter} has what ${at.datacenter} wrote`, formMs, async () => {
-          const [resolver, proxy] = await Promise.all([
-            shown(site, `service-resolver/${service}`),
-            shown(site, 'proxy-defaults/global'),
-          ]);
-          expect(resolver).toEqual(truth);
-          expect(proxy).toMatchObject({
-            Config: { whole: 5, part: 0.5, list: [{ a: 1 }], by: at.datacenter },
+        );
+        expect(cli('write', 'entry.hcl')).toMatch(`Config entry written: service-resolver/${service}`);
+        await writeFile(
+          join(mixed.folder, 'entry.json'),
+          JSON.stringify({
+            Kind: 'proxy-defaults',
+            Name: 'global',
+            Config: { whole: 5, part: 0.5, list: [1, 'two'], by: at.datacenter },
+          }),
+        );
+        expect(cli('write', 'entry.json')).toMatch('Config entry written: proxy-defaults/global');
+        expect(cli('write', '-cas', '-modify-index=1', 'entry.json')).toMatch(/not updated: proxy-defaults/);
+        const shown = async (site: Site, path: string) =>
+          without(await mixed.get<Record<string, unknown>>(site, `/v1/config/${path}`));
+        const truth = await shown(primary, `service-resolver/${service}`);
+        expect(truth).toMatchObject({ ConnectTimeout: '15s', DefaultSubset: 'v1' });
+        for (const site of mixed.sites)
+          await mixed.until(`${site.datacenter} has what ${at.datacenter} wrote`, copiedMs, async () => {
+            const [resolver, proxy] = await Promise.all([
+              shown(site, `service-resolver/${service}`),
+              shown(site, 'proxy-defaults/global'),
+            ]);
+            expect(resolver).toEqual(truth);
+            expect(proxy).toMatchObject({
+              Config: { whole: 5, part: 0.5, list: [1, 'two'], by: at.datacenter },
+            });
+            return true;
           });
-          return true;
-        });
-      await mixed.until(`${at.datacenter} reads its own`, formMs, async () =>
-        cli('read', '-kind=service-resolver', `-name=${service}`).includes('"ConnectTimeout": "15s"'),
-      );
-      expect(cli('list', '-kind=service-resolver').split('\n')).toContain(service);
-      expect(cli('delete', '-kind=service-resolver', `-name=${service}`)).toMatch('Config entry deleted');
-      for (const site of mixed.sites)
-        await mixed.until(`${site.datacenter} has it no more`, formMs, async () => {
-          const left = await mixed.get<readonly { Name: string }[]>(site, '/v1/config/service-resolver');
-          return left.every(({ Name }) => Name !== service);
-        });
-    }
-  });
+        await mixed.until(`${at.datacenter} reads its own`, copiedMs, async () =>
+          cli('read', '-kind=service-resolver', `-name=${service}`).includes('"ConnectTimeout": "15s"'),
+        );
+        expect(cli('list', '-kind=service-resolver').split('\n')).toContain(service);
+        expect(cli('delete', '-kind=service-resolver', `-name=${service}`)).toMatch('Config entry deleted');
+        for (const site of mixed.sites)
+          await mixed.until(`${site.datacenter} has it no more`, copiedMs, async () => {
+            const left = await mixed.get<readonly { Name: string }[]>(site, '/v1/config/service-resolver');
+            return left.every(({ Name }) => Name !== service);
+          });
+      }
+    },
+    mixedWritesMs,
+  );
 
   test('the mesh has one root and one trust domain, those of the primary', async () => {
     const [primary, ...secondaries] = mixed.sites as [Site, ...Site[]];
