@@ -78,15 +78,26 @@ export class SimGateway implements Listener {
     const life = new Life(process, rng);
     this.#life = life;
     life.keeping = keepRegistered({
-      agent: {
-        register: (body, signal) =>
-          this.#ask(life, signal, async ({ agent }, nodeName) => {
-            await agent.register(readRegistration(JSON.parse(JSON.stringify(body)), nodeName), {
-              replaceChecks: true,
-            });
-          }),
-        knows: (id, signal) => this.#ask(life, signal, async ({ agent }) => agent.service(id) !== undefined),
-      } as Parameters<typeof keepRegistered>[0]['agent'],
+      agents: {
+        count: 1,
+        turn: () => {},
+        current: {
+          url: this.#datacenter,
+          register: (body, signal) =>
+            this.#ask(life, signal, async ({ agent }, nodeName) => {
+              await agent.register(readRegistration(JSON.parse(JSON.stringify(body)), nodeName), {
+                replaceChecks: true,
+              });
+            }),
+          instance: (id, signal) =>
+            this.#ask(life, signal, async ({ agent }) => {
+              const row = agent.service(id);
+              return row && { address: row.Address, port: row.Port };
+            }),
+          self: () => Promise.resolve({}),
+          forget: () => Promise.resolve(),
+        },
+      },
       body: registrationBody(
         {
           id: this.id,
