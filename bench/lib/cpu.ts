@@ -44,11 +44,3 @@ export function openFilesMax(wanted: number): number {
   spawnSync('prlimit', ['--pid', String(process.pid), `--nofile=${wanted}:${wanted}`], { stdio: 'ignore' });
   return Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]);
 }
-
-/**
- * All its threads before whatever else wants the processor, where the system allows it: neighbours on the machine are noise.
- * Children do not inherit it. Whether it was done.
- */
-export function comesFirst(pid: number): boolean {
-  return spawnSync('chrt', ['-R', '-a', '-f', '-p', '10', String(pid)], { stdio: 'ignore' }).status === 0;
-}

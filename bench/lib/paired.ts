@@ -4,9 +4,9 @@
  * A machine's noise comes in bursts, so blocks of time are drawn, not single calls. Lives here: arithmetic.
  */
 
-/** Bins of half a percent, from a microsecond to a minute. */
-const binWidth = Math.log(1.005);
-const lowestMs = 0.001;
+/** Bins of one percent, from ten microseconds to a minute. */
+const binWidth = Math.log(1.01);
+const lowestMs = 0.01;
 const bins = Math.ceil(Math.log(60_000 / lowestMs) / binWidth);
 
 export type Block = Uint32Array;
@@ -57,12 +57,18 @@ export const pooled =
     percentile(blocks, q);
 
 /** Of the block in the middle: what a client sees most of the time. Bursts of noise hit few blocks and do not move it. */
-export const typical =
-  (q: number): Measure =>
-  (blocks) => {
-    const each = blocks.map((one) => percentile([one], q)).sort((a, b) => a - b);
+export const typical = (q: number): Measure => {
+  const known = new Map<Block, number>();
+  const of = (one: Block): number => {
+    const found = known.get(one) ?? percentile([one], q);
+    known.set(one, found);
+    return found;
+  };
+  return (blocks) => {
+    const each = blocks.map(of).sort((a, b) => a - b);
     return ((each[(each.length - 1) >> 1] as number) + (each[each.length >> 1] as number)) / 2;
   };
+};
 
 /** `measure` of `with_` over that of `without`. `below(n)`: the dice. */
 export function ratio(

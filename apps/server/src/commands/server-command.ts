@@ -46,6 +46,7 @@ export async function serverCommand(flags: Readonly<Record<string, unknown>>): P
     }
     stop.abort(reason);
   };
+  process.on('SIGHUP', () => {}); // while it starts or stops there is nothing to reload, and no reason to die
   process.on('SIGINT', () => signalled({ leave: false, why: 'SIGINT' }));
   process.on('SIGTERM', () => signalled({ leave: config.leaveOnTerminate, why: 'SIGTERM' }));
 
