@@ -69,6 +69,18 @@ export function quantileMs(reads: readonly Read[], q: number): number {
   return took[Math.min(took.length - 1, Math.floor(took.length * q))] ?? 0;
 }
 
+/** By how much the p99 of reads that ended after `when` exceeds that of the same readers before it. */
+export function p99MoreMs(reads: readonly Read[], when: number): number {
+  const ended = (read: Read): number => read.began + read.tookMs;
+  const before = reads.filter((read) => ended(read) < when);
+  return (
+    quantileMs(
+      reads.filter((read) => ended(read) >= when),
+      0.99,
+    ) - quantileMs(before, 0.99)
+  );
+}
+
 export const longestMs = (reads: readonly Read[]): number =>
   Math.max(0, ...reads.map(({ tookMs }) => tookMs));
 
