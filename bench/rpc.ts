@@ -13,13 +13,14 @@ import { openBaseline } from './lib/child.ts';
 import { cpuSeconds } from './lib/cpu.ts';
 import { type Credentials, makeCredentials } from './lib/credentials.ts';
 import { httpReads, openPair, type Reads, type Size, sizes } from './lib/dc-reads.ts';
-import { type Handshakes, handshakes } from './lib/handshakes.ts';
+import { compareHandshakes, type Handshakes, handshakeRows } from './lib/handshakes.ts';
 import { type Latencies, printTable, rate } from './lib/measure.ts';
 
 const host = '127.0.0.1';
 const seconds = 2;
 const rounds = Number(process.env['FED_BENCH_ROUNDS'] ?? 1);
 const callerCounts = [1, 32, 256];
+const handshakeTurns = 10;
 const bytesOf: Record<Size, number> = { small: 1_500, large: 1_126_000 };
 
 interface Calls extends Latencies {
@@ -37,7 +38,7 @@ interface Row<T> {
 
 const calls: Row<Calls>[] = [];
 const reads: Row<Reads>[] = [];
-const shaken: { ours?: Handshakes; bare?: Handshakes } = {};
+let shaken: readonly Handshakes[] = [];
 
 {
   await using ours = await openPair('ours');
@@ -76,8 +77,12 @@ const shaken: { ours?: Handshakes; bare?: Handshakes } = {};
       });
     }
   await using bare = await openBaseline('tls-mutual', credentials.cert, credentials.key, credentials.ca);
-  shaken.ours = await best(() => handshakes({ port: dc1.ports.server, pid: server }, credentials, seconds));
-  shaken.bare = await best(() => handshakes(bare, credentials, seconds));
+  const ourPort = { port: dc1.ports.server, pid: server };
+  shaken = await compareHandshakes(
+    { 'bare tls.Server': bare, 'our port': ourPort },
+    credentials,
+    handshakeTurns,
+  );
 }
 const consul = process.env['CONSUL_BIN'] ?? '';
 if (consul !== '') {
@@ -115,11 +120,7 @@ printTable([
   }),
 ]);
 console.log();
-printTable([
-  ['handshakes', ...header],
-  ['our port', ...byCost(shaken.ours as Handshakes)],
-  ['bare tls.Server', ...byCost(shaken.bare as Handshakes)],
-]);
+printTable(handshakeRows(shaken));
 console.log(JSON.stringify({ benchmark: 'rpc', rounds, seconds, calls, reads, handshakes: shaken }));
 
 /** The round that took least CPU time a turn: what disturbs a measurement only ever adds to it. */

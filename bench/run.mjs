@@ -6,7 +6,18 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { debian, envoy, envoyVersions, Missing } from '../interop/peers.mjs';
 
-const known = ['slice', 'gateway', 'xds', 'gossip', 'federation', 'state', 'rpc', 'door', 'hostile'];
+const known = [
+  'slice',
+  'gateway',
+  'xds',
+  'gossip',
+  'federation',
+  'state',
+  'rpc',
+  'handshakes',
+  'door',
+  'hostile',
+];
 const asked = process.argv.slice(2).filter((word) => word !== '--');
 const usage = `npm run bench -- [NAME…]      all without a name; there are: ${known.join(', ')}`;
 if (asked.includes('--help') || asked.includes('-h')) {

@@ -3,7 +3,8 @@
  *
  * Run as `node baselines.ts KIND ARGUMENTS`, see `usage`; prints the port it listens on.
  * `tls-reply` answers every 128 bytes with so many. The sink answers each connection, when its peer has ended, with the number
- * of frames (u32 length + bytes) it took. `tls-mutual` demands a certificate of the CA, and does nothing after the handshake.
+ * of frames (u32 length + bytes) it took. `tls-mutual` demands a certificate of the CA, and does nothing after the handshake;
+ * `door` is our port, which does the same.
  */
 import { constants } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -11,7 +12,7 @@ import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 
 const usage =
-  'tls-echo CERT KEY | tls-reply CERT KEY BYTES | tls-sink CERT KEY | tls-mutual CERT KEY CA | tcp-pipe PORT';
+  'tls-echo CERT KEY | tls-reply CERT KEY BYTES | tls-sink CERT KEY | tls-mutual CERT KEY CA | door CERT KEY CA | tcp-pipe PORT';
 const requestBytes = 128;
 
 const [kind, first, second, third] = process.argv.slice(2);
@@ -71,6 +72,25 @@ switch (kind) {
       ),
     );
     break;
+  case 'door': {
+    const { alpn, openFrontDoor, TlsIdentity } = await import('@fed/alpn-mux'); // the others stay bare
+    const read = (f: string | undefined): string => readFileSync(f as string, 'utf8');
+    const tls = new TlsIdentity({ ca: [read(third)], cert: read(first), key: read(second) });
+    const door = await openFrontDoor({
+      bind: { host: '127.0.0.1', port: 0 },
+      tls,
+      domain: 'consul',
+      alpn: {
+        [alpn.rpcMulti]: ({ stream }) => {
+          stream.on('error', () => stream.destroy());
+          stream.on('end', () => stream.end());
+          stream.resume();
+        },
+      },
+    });
+    console.log(door.address.port);
+    break;
+  }
   case 'tls-sink':
     listen(
       createTlsServer(

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
+const flags = ['--conditions=@fed/source', '--disable-warning=ExperimentalWarning'];
 const program = fileURLToPath(new URL('./baselines.ts', import.meta.url));
 
 export interface Baseline extends AsyncDisposable {
@@ -11,7 +12,7 @@ export interface Baseline extends AsyncDisposable {
 }
 
 export async function openBaseline(...args: readonly string[]): Promise<Baseline> {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], {
+  const child = spawn(process.execPath, [...flags, program, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = (await once(child.stdout, 'data')) as [Buffer];

@@ -1,50 +1,97 @@
 /**
- * handshakes.ts: connections that are made, verified on both sides, and closed, as fast as they go.
+ * handshakes.ts: what it costs a process to take a connection: made, verified on both sides, and closed, as fast as they come.
+ *
+ * Lives here: the client, and taking turns between those who are compared. Must not live here: who they are.
  */
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { cpuSeconds } from './cpu.ts';
 import type { Credentials } from './credentials.ts';
-import { type Latencies, rate } from './measure.ts';
+import { type Latencies, rate, round } from './measure.ts';
 
 const workers = 16;
+const warmSeconds = 2;
 const idleSeconds = 2;
+const turnSeconds = 1;
 
-export interface Handshakes extends Latencies {
+export interface Accepting {
+  readonly port: number;
+  readonly pid: number;
+}
+
+interface Turn extends Latencies {
   readonly perSecond: number;
   /** Of the accepting process, less what it uses when nobody comes; clients are not counted. */
   readonly perCpuSecond: number;
 }
 
-export async function handshakes(
-  to: { readonly port: number; readonly pid: number },
-  { identity }: Credentials,
-  seconds: number,
-): Promise<Handshakes> {
-  const turn = async (): Promise<void> => {
-    const socket = connect({
-      host: '127.0.0.1',
-      port: to.port,
-      secureContext: identity.context,
-      servername: 'server.dc1.consul',
-      ALPNProtocols: ['consul/rpc-multi'],
-      checkServerIdentity: () => undefined,
-    });
-    await once(socket, 'secureConnect');
-    const closed = once(socket, 'close');
-    socket.end();
-    socket.resume();
-    await closed;
-  };
-  const idlePerSecond = await idle(to.pid);
-  await rate(1, workers, turn);
+/** Least, middle, most. */
+export type Spread = readonly [min: number, median: number, max: number];
+
+export interface Handshakes {
+  readonly who: string;
+  readonly perCpuSecond: Spread;
+  /** To the first of those compared, within the same turn. */
+  readonly ratio: Spread;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/**
+ * They take turns of a second, there and back again: a machine that grows slower or faster meanwhile does so for all. The
+ * first is what the others are measured by.
+ */
+export async function compareHandshakes(
+  those: Readonly<Record<string, Accepting>>,
+  credentials: Credentials,
+  turns: number,
+): Promise<readonly Handshakes[]> {
+  const all = await Promise.all(
+    Object.entries(those).map(async ([who, to]) => ({
+      who,
+      to,
+      idle: await idle(to.pid),
+      took: [] as Turn[],
+    })),
+  );
+  for (const { to } of all) await rate(warmSeconds, workers, () => handshake(to.port, credentials));
+  for (let turn = 0; turn < turns; turn++)
+    for (const one of turn % 2 === 0 ? all : all.toReversed())
+      one.took.push(await measured(one.to, one.idle, credentials));
+  const measure = all[0]?.took ?? [];
+  return all.map(({ who, took }) => ({
+    who,
+    perCpuSecond: spread(took.map((t) => t.perCpuSecond)),
+    ratio: spread(took.map((t, turn) => round(t.perCpuSecond / (measure[turn]?.perCpuSecond ?? 0)))),
+    p50Ms: spread(took.map((t) => t.p50Ms))[1],
+    p99Ms: spread(took.map((t) => t.p99Ms))[1],
+  }));
+}
+
+async function measured(to: Accepting, idlePerSecond: number, credentials: Credentials): Promise<Turn> {
   const before = cpuSeconds(to.pid);
   const began = performance.now();
-  const measured = await rate(seconds, workers, turn);
+  const turn = await rate(turnSeconds, workers, () => handshake(to.port, credentials));
   const lasted = (performance.now() - began) / 1000;
   const used = cpuSeconds(to.pid) - before - idlePerSecond * lasted;
-  return { ...measured, perCpuSecond: Math.round((measured.perSecond * lasted) / used) };
+  return { ...turn, perCpuSecond: Math.round((turn.perSecond * lasted) / used) };
+}
+
+async function handshake(port: number, { identity }: Credentials): Promise<void> {
+  const socket = connect({
+    host: '127.0.0.1',
+    port,
+    secureContext: identity.context,
+    servername: 'server.dc1.consul',
+    ALPNProtocols: ['consul/rpc-multi'],
+    checkServerIdentity: () => undefined,
+  });
+  await once(socket, 'secureConnect');
+  const closed = once(socket, 'close');
+  socket.end();
+  socket.resume();
+  await closed;
 }
 
 /** CPU seconds a second. */
@@ -52,4 +99,18 @@ async function idle(pid: number): Promise<number> {
   const before = cpuSeconds(pid);
   await pause(idleSeconds * 1000);
   return (cpuSeconds(pid) - before) / idleSeconds;
+}
+
+function spread(numbers: readonly number[]): Spread {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const at = (n: number): number => sorted[n] ?? 0;
+  return [at(0), at(sorted.length >> 1), at(sorted.length - 1)];
+}
+
+export function handshakeRows(all: readonly Handshakes[]): readonly (readonly string[])[] {
+  const text = ([min, median, max]: Spread): string => `${median} (${min} to ${max})`;
+  return [
+    ['handshakes', 'per CPU-second', 'ratio', 'p50 ms', 'p99 ms'],
+    ...all.map((h) => [h.who, text(h.perCpuSecond), text(h.ratio), `${h.p50Ms}`, `${h.p99Ms}`]),
+  ];
 }

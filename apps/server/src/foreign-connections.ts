@@ -15,6 +15,9 @@ export interface ForeignConnection {
   readonly at: string;
 }
 
+/** The time becomes a text when somebody asks. */
+type Noted = Omit<ForeignConnection, 'at'> & { readonly atMs: number };
+
 /** Newest connections kept. */
 const keptMax = 1024;
 
@@ -25,7 +28,9 @@ export class ForeignConnections {
     readonly datacenter: string;
     readonly expiresAtMs?: number | undefined;
   }) => void;
-  readonly #kept: ForeignConnection[] = [];
+  /** In the order they came, the first of them at `#oldest`. */
+  readonly #kept: Noted[] = [];
+  #oldest = 0;
   #total = 0;
 
   constructor(o: {
@@ -49,21 +54,32 @@ export class ForeignConnections {
       if (server !== undefined && server.datacenter !== this.#own) {
         this.#total++;
         this.#visited({ datacenter: server.datacenter, expiresAtMs: conn.peer?.expiresAtMs });
-        this.#kept.push({
+        this.#note({
           datacenter: server.datacenter,
           node: server.node,
           protocol: conn.alpn ?? `type byte ${conn.typeByte}`,
           remoteHost: conn.remote.host,
           remotePort: conn.remote.port,
-          at: new Date(this.#wallMs()).toISOString(),
+          atMs: this.#wallMs(),
         });
-        if (this.#kept.length > keptMax) this.#kept.shift();
       }
       handle(conn);
     };
   }
 
   report(): { readonly total: number; readonly connections: readonly ForeignConnection[] } {
-    return { total: this.#total, connections: this.#kept };
+    const inOrder = [...this.#kept.slice(this.#oldest), ...this.#kept.slice(0, this.#oldest)];
+    return {
+      total: this.#total,
+      connections: inOrder.map(({ atMs, ...rest }) => ({ ...rest, at: new Date(atMs).toISOString() })),
+    };
+  }
+
+  #note(connection: Noted): void {
+    if (this.#kept.length < keptMax) this.#kept.push(connection);
+    else {
+      this.#kept[this.#oldest] = connection;
+      this.#oldest = (this.#oldest + 1) % keptMax;
+    }
   }
 }

@@ -31,19 +31,21 @@ export function systemWorld(readConfig: Machine['readConfig'] = systemMachine.re
   return {
     clock: {
       now,
-      at(when, wake) {
-        let timer: NodeJS.Timeout;
-        const arm = (): void => {
-          const leftMs = when - now();
-          timer = setTimeout(leftMs > timeoutMsMax ? arm : wake, Math.min(Math.max(leftMs, 0), timeoutMsMax));
-        };
-        arm();
-        return { [Symbol.dispose]: () => clearTimeout(timer) };
-      },
+      at: (when, wake) => alarm(when, wake, now),
     },
     wallMs: () => Date.now(),
     rng: { below: (n) => (n <= 1 ? 0 : randomInt(n)) },
     randomBytes: (size) => randomBytes(size),
     machine: { ...systemMachine, readConfig },
   };
+}
+
+/** Whole milliseconds, upwards: never early, and node keeps timers of one length in one list. */
+function alarm(when: number, wake: () => void, now: () => number): Disposable {
+  const leftMs = Math.max(0, Math.ceil(when - now()));
+  if (leftMs <= timeoutMsMax) return setTimeout(wake, leftMs);
+  let stage: Disposable = setTimeout(() => {
+    stage = alarm(when, wake, now);
+  }, timeoutMsMax);
+  return { [Symbol.dispose]: () => stage[Symbol.dispose]() };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createDoor, type DoorEffect, type DoorEvent, type DoorRules } from './door.ts';
+import { Door, type DoorEffect, type DoorEvent, type DoorRules } from './door.ts';
 
 const strict: DoorRules = {
   tlsCapable: true,
@@ -20,7 +20,7 @@ const inner: DoorEffect[] = [{ kind: 'restartDeadline' }, { kind: 'readInner' }]
 
 /** They say, we do. */
 function dialogue(rules: DoorRules, ...turns: readonly [DoorEvent, readonly unknown[]][]): void {
-  const door = createDoor(rules);
+  const door = new Door(rules);
   for (const [event, effects] of turns) expect(door.step(event), event.kind).toEqual(effects);
 }
 

@@ -71,74 +71,83 @@ export type DoorEffect =
 
 type Phase = 'firstByte' | 'nativeTls' | 'byteTls' | 'innerByte' | 'done';
 
-export interface Door {
-  step(event: DoorEvent): readonly DoorEffect[];
-}
+const nothing: readonly DoorEffect[] = [];
+const startNativeTls: readonly DoorEffect[] = [{ kind: 'startTls', mode: 'native', consume: 0 }];
+const startByteTls: readonly DoorEffect[] = [{ kind: 'startTls', mode: 'typeByte', consume: 1 }];
+const askInside: readonly DoorEffect[] = [{ kind: 'restartDeadline' }, { kind: 'readInner' }];
+const close: readonly DoorEffect[] = [{ kind: 'close' }];
 
-export function createDoor(rules: DoorRules): Door {
-  let phase: Phase = 'firstByte';
-  const refuse = (code: RefusalCode, detail: string): readonly DoorEffect[] => {
-    phase = 'done';
-    return [{ kind: 'refuse', code, detail }];
-  };
+export class Door {
+  readonly #rules: DoorRules;
+  #phase: Phase = 'firstByte';
 
-  const firstByte = (byte: number, layer: Layer): readonly DoorEffect[] => {
-    const verdict = judgeFirstByte(byte, layer, rules);
+  constructor(rules: DoorRules) {
+    this.#rules = rules;
+  }
+
+  step(event: DoorEvent): readonly DoorEffect[] {
+    const phase = this.#phase;
+    if (phase === 'done') return nothing; // a late event of a connection already decided (I2)
+    switch (event.kind) {
+      case 'bytes':
+        return this.#firstByte(event.firstByte, phase === 'innerByte' ? 'insideTls' : 'bare');
+      case 'secured':
+        return this.#secured(event.alpn, event.authenticated);
+      case 'tlsFailed':
+        return this.#refuse(event.code, event.detail);
+      case 'deadline':
+        return phase === 'nativeTls' || phase === 'byteTls'
+          ? this.#refuse('tls_timeout', 'the TLS handshake was not finished in time')
+          : this.#refuse('silence', 'no first byte in time');
+      case 'ended':
+        if (phase === 'nativeTls' || phase === 'byteTls')
+          return this.#refuse('tls_failed', 'the connection ended during the TLS handshake');
+        this.#phase = 'done';
+        return close;
+    }
+  }
+
+  #firstByte(byte: number, layer: Layer): readonly DoorEffect[] {
+    const verdict = judgeFirstByte(byte, layer, this.#rules);
     switch (verdict.kind) {
       case 'nativeTls':
-        phase = 'nativeTls';
-        return [{ kind: 'startTls', mode: 'native', consume: 0 }];
+        this.#phase = 'nativeTls';
+        return startNativeTls;
       case 'typeByteTls':
-        phase = 'byteTls';
-        return [{ kind: 'startTls', mode: 'typeByte', consume: 1 }];
+        this.#phase = 'byteTls';
+        return startByteTls;
       case 'refuse':
-        return refuse(verdict.code, `first byte ${byte}${layer === 'insideTls' ? ' inside TLS' : ''}`);
-      case 'dispatch':
-        if (!rules.typeBytes.has(verdict.typeByte)) {
-          return refuse('type_byte_unhandled', `type byte ${byte} has no handler here`);
-        }
-        phase = 'done';
-        return [{ kind: 'handOff', to: { kind: 'typeByte', typeByte: verdict.typeByte }, consume: 1 }];
-    }
-  };
-
-  const secured = (offer: string | undefined, authenticated: boolean): readonly DoorEffect[] => {
-    const mode = phase;
-    if (!authenticated && (mode === 'nativeTls' || rules.verifyIncoming)) {
-      return refuse('certificate_untrusted', 'the peer showed no certificate of our CA');
-    }
-    if (mode === 'byteTls') {
-      phase = 'innerByte';
-      return [{ kind: 'restartDeadline' }, { kind: 'readInner' }];
-    }
-    if (offer === undefined) return refuse('alpn_missing', 'TLS without a negotiated protocol');
-    if (!isAlpn(offer) || !rules.alpn.has(offer)) return refuse('alpn_unknown', `protocol ${offer}`);
-    phase = 'done';
-    return [{ kind: 'handOff', to: { kind: 'alpn', alpn: offer }, consume: 0 }];
-  };
-
-  return {
-    step(event) {
-      if (phase === 'done') return []; // a late event of a connection already decided (I2)
-      switch (event.kind) {
-        case 'bytes':
-          return firstByte(event.firstByte, phase === 'innerByte' ? 'insideTls' : 'bare');
-        case 'secured':
-          return secured(event.alpn, event.authenticated);
-        case 'tlsFailed':
-          return refuse(event.code, event.detail);
-        case 'deadline':
-          return phase === 'nativeTls' || phase === 'byteTls'
-            ? refuse('tls_timeout', 'the TLS handshake was not finished in time')
-            : refuse('silence', 'no first byte in time');
-        case 'ended': {
-          if (phase === 'nativeTls' || phase === 'byteTls') {
-            return refuse('tls_failed', 'the connection ended during the TLS handshake');
-          }
-          phase = 'done';
-          return [{ kind: 'close' }];
-        }
+        return this.#refuse(verdict.code, `first byte ${byte}${layer === 'insideTls' ? ' inside TLS' : ''}`);
+      case 'dispatch': {
+        const { typeByte } = verdict;
+        if (!this.#rules.typeBytes.has(typeByte))
+          return this.#refuse('type_byte_unhandled', `type byte ${byte} has no handler here`);
+        return this.#handOff({ kind: 'typeByte', typeByte }, 1);
       }
-    },
-  };
+    }
+  }
+
+  #secured(offer: string | undefined, authenticated: boolean): readonly DoorEffect[] {
+    const byType = this.#phase === 'byteTls';
+    if (!authenticated && (!byType || this.#rules.verifyIncoming))
+      return this.#refuse('certificate_untrusted', 'the peer showed no certificate of our CA');
+    if (byType) {
+      this.#phase = 'innerByte';
+      return askInside;
+    }
+    if (offer === undefined) return this.#refuse('alpn_missing', 'TLS without a negotiated protocol');
+    if (!isAlpn(offer) || !this.#rules.alpn.has(offer))
+      return this.#refuse('alpn_unknown', `protocol ${offer}`);
+    return this.#handOff({ kind: 'alpn', alpn: offer }, 0);
+  }
+
+  #handOff(to: Destination, consume: 0 | 1): readonly DoorEffect[] {
+    this.#phase = 'done';
+    return [{ kind: 'handOff', to, consume }];
+  }
+
+  #refuse(code: RefusalCode, detail: string): readonly DoorEffect[] {
+    this.#phase = 'done';
+    return [{ kind: 'refuse', code, detail }];
+  }
 }

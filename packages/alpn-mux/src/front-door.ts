@@ -8,11 +8,14 @@
  * Source: Consul agent/consul/rpc.go (listen, handleConn); connlimit (limits.rpc_max_conns_per_client).
  */
 import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { type Alpn, alpnPreference } from './alpn.ts';
+import { Deadlines } from './deadlines.ts';
 import type { Destination, DoorRules, RefusalCode } from './door.ts';
 import { FrontDoorError } from './errors.ts';
 import type { TypeByte } from './first-byte.ts';
+import type { PeerIdentity } from './peer-identity.ts';
+import { PeerMemory } from './peer-memory.ts';
 import { PenaltyBox, type PenaltyBoxSettings } from './penalty-box.ts';
 import { type Clock, type HostPort, renderHostPort } from './ports.ts';
 import { type Refusal, Refusals } from './refusals.ts';
@@ -20,7 +23,7 @@ import { systemClock } from './system.ts';
 import { judgeIncomingTls } from './tls-failure.ts';
 import type { TlsIdentity, TlsPolicy } from './tls-identity.ts';
 import { Turns } from './turns.ts';
-import { endpoint, type Handler, type House, keyOf, Visitor } from './visitor.ts';
+import { endpoint, type Handler, type House, keyOf, unheard, Visitor } from './visitor.ts';
 
 /** What may change while the door is open, for connections accepted from then on. */
 export interface DoorSettings {
@@ -124,9 +127,9 @@ const ours: ReadonlySet<RefusalCode> = new Set(['too_many_connections', 'tls_una
 type TlsMode = 'native' | 'typeByte' | 'typeByteVerified';
 
 class Shell implements FrontDoor, House {
-  readonly clock: Clock;
-  readonly domain: string;
-  #handshakeTimeoutMs: number;
+  rules: DoorRules;
+  readonly #clock: Clock;
+  deadlines: Deadlines<Visitor>;
   readonly #options: FrontDoorOptions;
   #policy: TlsPolicy;
   #handedOver = 0;
@@ -134,35 +137,34 @@ class Shell implements FrontDoor, House {
   readonly #server: Server;
   readonly #tlsServers = new Map<TlsMode, { server: TlsServer; generation: number }>();
   readonly #refusals: Refusals;
+  readonly #peers: PeerMemory;
   readonly #box: PenaltyBox;
   readonly #turns = new Turns();
   /** Visitors whose address has failed lately; visitors with a certificate, let through. */
   readonly #onProbation = new Set<Visitor>();
   readonly #certified = new Set<Visitor>();
   readonly #visitors = new Set<Visitor>();
-  /** Visitors whose handshake runs, by the four numbers of their connection: TLS hands sockets back without a name. */
+  /** Visitors whose handshake runs, by the ends of their connection: TLS hands sockets back without a name. */
   readonly #securing = new Map<string, Visitor>();
   /** The visitor whose socket is emitting 'close' this very moment. */
   #closing: Visitor | undefined;
-  readonly #handled: Pick<DoorRules, 'alpn' | 'typeBytes'>;
   readonly #perClient = new Map<string, number>();
   #perClientMax: number;
   #accepted = 0;
   #acceptErrors = 0;
   #address: HostPort = { host: '', port: 0 };
+  /** Our end of every connection, unless we listen on all addresses. */
+  #local: HostPort | undefined;
 
   constructor(options: FrontDoorOptions, server: Server, policy: TlsPolicy) {
     this.#options = options;
     this.#policy = policy;
-    this.clock = options.clock ?? systemClock;
-    this.domain = options.domain;
-    this.#handshakeTimeoutMs = options.handshakeTimeoutMs ?? handshakeTimeoutMsDefault;
+    this.rules = rulesOf(options, policy);
+    this.#clock = options.clock ?? systemClock;
+    this.deadlines = this.#deadlinesOf(options.handshakeTimeoutMs ?? handshakeTimeoutMsDefault);
     this.#server = server;
     this.#perClientMax = options.perClientConnectionsMax ?? perClientConnectionsMaxDefault;
-    this.#handled = {
-      alpn: new Set(Object.keys(options.alpn) as Alpn[]),
-      typeBytes: new Set(Object.keys(options.typeBytes ?? {}).map(Number) as TypeByte[]),
-    };
+    this.#peers = new PeerMemory(options.domain);
     this.#box = new PenaltyBox(options.failures ?? failuresDefault, options.vouchedFor);
     this.#refusals = new Refusals((r) => options.onRefused?.(r));
     server.on('connection', (socket) => this.#accept(socket));
@@ -172,6 +174,7 @@ class Shell implements FrontDoor, House {
     const bound = this.#server.address();
     if (bound !== null && typeof bound !== 'string')
       this.#address = { host: bound.address, port: bound.port };
+    if (!anyAddress.has(this.#address.host)) this.#local = this.#address;
     this.#server.removeAllListeners('error');
     this.#server.on('error', () => {
       this.#acceptErrors += 1;
@@ -199,8 +202,9 @@ class Shell implements FrontDoor, House {
     if (o.policy) {
       requireTls(this.#options.tls, o.policy);
       this.#policy = o.policy;
+      this.rules = rulesOf(this.#options, o.policy);
     }
-    this.#handshakeTimeoutMs = o.handshakeTimeoutMs ?? this.#handshakeTimeoutMs;
+    if (o.handshakeTimeoutMs !== undefined) this.deadlines = this.#deadlinesOf(o.handshakeTimeoutMs);
     this.#perClientMax = o.perClientConnectionsMax ?? this.#perClientMax;
     if (o.failures) this.#box.settings = o.failures;
   }
@@ -216,7 +220,7 @@ class Shell implements FrontDoor, House {
   }
 
   refused(code: RefusalCode, remote: HostPort, detail: string): void {
-    const now = this.clock.now();
+    const now = this.#clock.now();
     if (!ours.has(code)) this.#box.failed(remote.host, now);
     this.#refusals.add(code, remote, detail, now);
   }
@@ -239,7 +243,7 @@ class Shell implements FrontDoor, House {
 
   /** Whether he may come in, as far as others from his address have behaved. */
   #admit(remote: HostPort): 'welcome' | 'onProbation' | undefined {
-    const now = this.clock.now();
+    const now = this.#clock.now();
     const admission = this.#box.admit(remote.host, now);
     if (admission === 'welcome' || admission === 'onProbation') return admission;
     if (admission === 'turnedAway') this.#refusals.count('too_many_failures');
@@ -253,16 +257,12 @@ class Shell implements FrontDoor, House {
     return undefined;
   }
 
-  get handshakeTimeoutMs(): number {
-    return this.#handshakeTimeoutMs;
+  #deadlinesOf(afterMs: number): Deadlines<Visitor> {
+    return new Deadlines(this.#clock, afterMs, (visitor) => visitor.step({ kind: 'deadline' }));
   }
 
-  get rules(): DoorRules {
-    return {
-      tlsCapable: this.#options.tls !== undefined,
-      verifyIncoming: this.#policy.verifyIncoming,
-      ...this.#handled,
-    };
+  identityOf(tls: TLSSocket): PeerIdentity | undefined {
+    return this.#peers.identityOf(tls.getPeerX509Certificate());
   }
 
   handlerOf(to: Destination): Handler | undefined {
@@ -270,9 +270,10 @@ class Shell implements FrontDoor, House {
   }
 
   #accept(socket: Socket): void {
-    socket.on('error', () => {}); // from the first moment on: its 'close' follows and says all there is to do
+    socket.on('error', unheard); // from the first moment on: its 'close' follows and says all there is to do
     const remote = endpoint(socket.remoteAddress, socket.remotePort);
-    if (remote === undefined) {
+    const local = this.#local ?? endpoint(socket.localAddress, socket.localPort);
+    if (remote === undefined || local === undefined) {
       socket.destroy(); // gone before we looked
       return;
     }
@@ -289,25 +290,29 @@ class Shell implements FrontDoor, House {
       return;
     }
     this.#perClient.set(remote.host, mine);
-    const visitor = new Visitor(this, socket, remote);
+    const visitor = new Visitor(this, socket, remote, local);
     this.#visitors.add(visitor);
     if (admission === 'onProbation') this.#onProbation.add(visitor);
-    socket.once('close', () => {
-      this.#visitors.delete(visitor);
-      this.#securing.delete(visitor.key);
-      this.#settle(visitor);
-      if (this.#certified.delete(visitor)) this.#box.release(remote.host, this.clock.now());
-      const left = (this.#perClient.get(remote.host) ?? 1) - 1;
-      if (left === 0) this.#perClient.delete(remote.host);
-      else this.#perClient.set(remote.host, left);
-      // The TLS layer closes as a listener of this same event, and tells its reason while it does.
-      this.#closing = visitor;
-      process.nextTick(() => {
-        if (this.#closing === visitor) this.#closing = undefined;
-        visitor.step({ kind: 'ended' });
-      });
-    });
+    socket.on('close', () => this.#closed(visitor));
     visitor.begin();
+  }
+
+  #closed(visitor: Visitor): void {
+    const { host } = visitor.remote;
+    this.#visitors.delete(visitor);
+    this.#securing.delete(visitor.key);
+    this.#settle(visitor);
+    if (this.#certified.delete(visitor)) this.#box.release(host, this.#clock.now());
+    const left = (this.#perClient.get(host) ?? 1) - 1;
+    if (left === 0) this.#perClient.delete(host);
+    else this.#perClient.set(host, left);
+    if (!visitor.undecided) return;
+    // The TLS layer closes as a listener of this same event, and tells its reason while it does.
+    this.#closing = visitor;
+    process.nextTick(() => {
+      if (this.#closing === visitor) this.#closing = undefined;
+      visitor.step({ kind: 'ended' });
+    });
   }
 
   secure(visitor: Visitor, mode: 'native' | 'typeByte'): void {
@@ -318,6 +323,14 @@ class Shell implements FrontDoor, House {
     this.#turns.take(() => {
       if (!visitor.socket.destroyed) server.emit('connection', visitor.socket);
     });
+  }
+
+  /** The visitor behind a TLS socket whose handshake is over, one way or the other. */
+  #visitorOf(tls: TLSSocket): Visitor | undefined {
+    const remote = endpoint(tls.remoteAddress, tls.remotePort);
+    const local = this.#local ?? endpoint(tls.localAddress, tls.localPort);
+    if (remote === undefined || local === undefined) return undefined;
+    return this.#securing.get(keyOf(remote, local));
   }
 
   #tlsServer(mode: TlsMode): TlsServer {
@@ -339,15 +352,27 @@ class Shell implements FrontDoor, House {
     });
     // I3: unauthorised peers do not come this far, and door.ts looks once more.
     server.on('secureConnection', (tls) => {
-      const visitor = this.#securing.get(keyOf(tls));
+      const visitor = this.#visitorOf(tls);
       if (visitor === undefined) tls.destroy();
       else visitor.secured(tls);
     });
     server.on('tlsClientError', (e, tls) => {
-      const visitor = this.#securing.get(keyOf(tls)) ?? this.#closing;
+      const visitor = this.#visitorOf(tls) ?? this.#closing;
       visitor?.step({ kind: 'tlsFailed', ...judgeIncomingTls(e, tls.authorizationError) });
     });
     this.#tlsServers.set(mode, { server, generation: identity.generation });
     return server;
   }
+}
+
+/** What is bound to one of these takes connections to every address of the machine. */
+const anyAddress: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
+function rulesOf(o: FrontDoorOptions, policy: TlsPolicy): DoorRules {
+  return {
+    tlsCapable: o.tls !== undefined,
+    verifyIncoming: policy.verifyIncoming,
+    alpn: new Set(Object.keys(o.alpn) as Alpn[]),
+    typeBytes: new Set(Object.keys(o.typeBytes ?? {}).map(Number) as TypeByte[]),
+  };
 }

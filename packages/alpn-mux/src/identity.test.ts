@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { identity, material, pem } from '../test/certificates.ts';
 import { checkServerName, dnsNames, peerIdentity } from './peer-identity.ts';
+import { PeerMemory } from './peer-memory.ts';
 import { TlsIdentity, TlsMaterialError } from './tls-identity.ts';
 
 const certificate = (name: string) => new X509Certificate(pem(name));
@@ -67,6 +68,33 @@ describe('peer identity', () => {
     expect(dnsNames('URI:"http://x/, DNS:evil.consul", DNS:b.consul')).toEqual(['b.consul']);
     expect(dnsNames('DNS:"b.consul, DNS:evil.consul"')).toEqual([]);
     expect(dnsNames(undefined)).toEqual([]);
+  });
+});
+
+describe('peers that were seen before', () => {
+  const made = (n: number, bytes = 600) => ({
+    raw: Buffer.alloc(bytes, `${n};`),
+    subjectAltName: `DNS:n${n}.server.dc1.consul`,
+    fingerprint256: String(n),
+    validTo: 'Nov 27 20:00:00 2026 GMT',
+  });
+  test('are known by their whole certificate, and read once', () => {
+    const memory = new PeerMemory('consul');
+    const first = memory.identityOf(certificate('n1-dc1'));
+    expect(first).toEqual(peerIdentity(certificate('n1-dc1'), 'consul'));
+    expect(memory.identityOf(certificate('n1-dc1'))).toBe(first);
+    expect(memory.identityOf(certificate('m1-dc2'))?.server?.node).toBe('m1');
+    expect(memory.identityOf(undefined)).toBeUndefined();
+  });
+  test('are forgotten when there are too many, the oldest first; a huge certificate is not kept', () => {
+    const memory = new PeerMemory('consul');
+    const [first, second] = [1, 2].map((n) => memory.identityOf(made(n)));
+    for (let n = 3; n <= 257; n++) memory.identityOf(made(n));
+    expect(memory.identityOf(made(2))).toBe(second);
+    expect(memory.identityOf(made(1))).not.toBe(first);
+    expect(memory.identityOf(made(1))).toEqual(first);
+    const huge = memory.identityOf(made(3, 5_000));
+    expect(memory.identityOf(made(3, 5_000))).not.toBe(huge);
   });
 });
 

@@ -8,8 +8,6 @@ import type { Clock } from './ports.ts';
 /** Monotonic: a step of the wall clock moves no deadline. Timers keep the process alive only while they matter. */
 export const systemClock: Clock = {
   now: () => performance.now(),
-  at: (when, wake) => {
-    const timer = setTimeout(wake, Math.max(0, when - performance.now()));
-    return { [Symbol.dispose]: () => clearTimeout(timer) };
-  },
+  // Whole milliseconds, upwards: never early, and node keeps timers of one length in one list.
+  at: (when, wake) => setTimeout(wake, Math.max(0, Math.ceil(when - performance.now()))),
 };

@@ -9,17 +9,18 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Alpn } from './alpn.ts';
+import type { Deadlines } from './deadlines.ts';
 import {
-  createDoor,
   type Destination,
+  Door,
   type DoorEffect,
   type DoorEvent,
   type DoorRules,
   type RefusalCode,
 } from './door.ts';
 import type { TypeByte } from './first-byte.ts';
-import { type PeerIdentity, peerIdentity } from './peer-identity.ts';
-import type { Clock, HostPort } from './ports.ts';
+import type { PeerIdentity } from './peer-identity.ts';
+import type { HostPort } from './ports.ts';
 
 /** A connection let through. The handler owns `stream` and ends it: a half-open stream stays open until it does. */
 export interface Accepted {
@@ -39,47 +40,55 @@ export type Handler = (conn: Accepted) => void;
 
 /** What a visitor needs of the house. */
 export interface House {
-  readonly clock: Clock;
-  readonly domain: string;
-  readonly handshakeTimeoutMs: number;
   readonly rules: DoorRules;
+  /** The time of those who come now; `step` tells a visitor when his is over. */
+  readonly deadlines: Deadlines<Visitor>;
   handlerOf(to: Destination): Handler | undefined;
   /** Runs the handshake of `visitor`, whose unread bytes were put back into its socket. */
   secure(visitor: Visitor, mode: 'native' | 'typeByte'): void;
+  /** Whom the certificate he showed names. */
+  identityOf(tls: TLSSocket): PeerIdentity | undefined;
   refused(code: RefusalCode, remote: HostPort, detail: string): void;
   leftEarly(): void;
   /** `certified`: with a certificate of our CA. */
   handedOver(visitor: Visitor, certified: boolean): void;
 }
 
+/** Whoever listens hears 'close' next; without a listener an error would end the process. */
+export function unheard(): void {}
+
+const noBytes: Buffer = Buffer.alloc(0);
+
 /** One connection until it is decided. */
 export class Visitor {
   readonly socket: Socket;
   readonly remote: HostPort;
+  readonly local: HostPort;
+  /** Tells the connection from all others while it is open. */
   readonly key: string;
   readonly #house: House;
-  readonly #local: HostPort;
-  readonly #door: ReturnType<typeof createDoor>;
+  readonly #door: Door;
+  readonly #deadlines: Deadlines<Visitor>;
   #tls: TLSSocket | undefined;
-  #deadline: Disposable | undefined;
   /** Bytes looked at and not yet given on. */
-  #peeked: Buffer = Buffer.alloc(0);
+  #peeked: Buffer = noBytes;
 
-  constructor(house: House, socket: Socket, remote: HostPort) {
+  constructor(house: House, socket: Socket, remote: HostPort, local: HostPort) {
     this.#house = house;
     this.socket = socket;
     this.remote = remote;
-    this.key = keyOf(socket);
-    this.#local = endpoint(socket.localAddress, socket.localPort) ?? { host: '', port: 0 };
-    this.#door = createDoor(house.rules);
+    this.local = local;
+    this.key = keyOf(remote, local);
+    this.#door = new Door(house.rules);
+    this.#deadlines = house.deadlines;
   }
 
   get undecided(): boolean {
-    return this.#deadline !== undefined;
+    return this.#deadlines.has(this);
   }
 
   begin(): void {
-    this.#restartDeadline();
+    this.#deadlines.start(this);
     this.#readFirst(this.socket);
   }
 
@@ -88,7 +97,7 @@ export class Visitor {
   }
 
   secured(tls: TLSSocket): void {
-    tls.on('error', () => {});
+    tls.on('error', unheard);
     this.#tls = tls;
     this.step({ kind: 'secured', alpn: tls.alpnProtocol || undefined, authenticated: tls.authorized });
   }
@@ -103,35 +112,24 @@ export class Visitor {
         if (this.#tls) this.#readFirst(this.#tls);
         return;
       case 'restartDeadline':
-        this.#restartDeadline();
+        this.#deadlines.start(this);
         return;
       case 'handOff':
-        this.#settle();
+        this.#deadlines.stop(this);
         this.#replay(this.#tls ?? this.socket, effect.consume);
         this.#handOff(effect.to);
         return;
       case 'refuse':
-        this.#settle();
+        this.#deadlines.stop(this);
         this.#house.refused(effect.code, this.remote, effect.detail);
         (this.#tls ?? this.socket).destroy();
         return;
       case 'close':
-        this.#settle();
+        this.#deadlines.stop(this);
         this.#house.leftEarly();
         (this.#tls ?? this.socket).destroy();
         return;
     }
-  }
-
-  #restartDeadline(): void {
-    const { clock, handshakeTimeoutMs } = this.#house;
-    this.#deadline?.[Symbol.dispose]();
-    this.#deadline = clock.at(clock.now() + handshakeTimeoutMs, () => this.step({ kind: 'deadline' }));
-  }
-
-  #settle(): void {
-    this.#deadline?.[Symbol.dispose]();
-    this.#deadline = undefined;
   }
 
   /** Waits for the first bytes of `stream`, without making it flow. */
@@ -158,27 +156,31 @@ export class Visitor {
   /** Puts what was looked at back in front of `stream`, but for the first `consume` bytes. */
   #replay(stream: Duplex, consume: 0 | 1): void {
     const rest = this.#peeked.subarray(consume);
-    this.#peeked = Buffer.alloc(0);
+    this.#peeked = noBytes;
     if (rest.length > 0) stream.unshift(rest);
   }
 
   #handOff(to: Destination): void {
-    const peer = this.#tls && peerIdentity(this.#tls.getPeerX509Certificate(), this.#house.domain);
-    const sni = this.#tls && (this.#tls as { servername?: string | false | null }).servername;
-    const stream = this.#tls ?? this.socket;
+    const tls = this.#tls;
+    const stream = tls ?? this.socket;
     // Go's CloseWrite ends one direction only, e.g. after a snapshot request, and still reads the reply. Not earlier:
     // a peer that ends amid the handshake must end the connection.
     stream.allowHalfOpen = true;
-    const conn: Accepted = {
+    const conn: { -readonly [K in keyof Accepted]: Accepted[K] } = {
       stream,
       remote: this.remote,
-      local: this.#local,
-      tls: this.#tls !== undefined,
-      ...(to.kind === 'alpn' ? { alpn: to.alpn } : { typeByte: to.typeByte }),
-      ...(sni && { sni }),
-      ...(peer && { peer }),
+      local: this.local,
+      tls: tls !== undefined,
     };
-    this.#house.handedOver(this, peer !== undefined);
+    if (to.kind === 'alpn') conn.alpn = to.alpn;
+    else conn.typeByte = to.typeByte;
+    if (tls !== undefined) {
+      const sni = (tls as { servername?: string | false | null }).servername;
+      const peer = this.#house.identityOf(tls);
+      if (sni) conn.sni = sni;
+      if (peer !== undefined) conn.peer = peer;
+    }
+    this.#house.handedOver(this, conn.peer !== undefined);
     try {
       this.#house.handlerOf(to)?.(conn);
     } catch (e) {
@@ -193,9 +195,10 @@ export class Visitor {
   }
 }
 
-/** The four numbers of a connection, while it is open. */
-export const keyOf = (s: Socket): string =>
-  `${s.remoteAddress} ${s.remotePort} ${s.localAddress} ${s.localPort}`;
+/** The four numbers of a connection. */
+export function keyOf(remote: HostPort, local: HostPort): string {
+  return `${remote.host} ${remote.port} ${local.host} ${local.port}`;
+}
 
 /** IPv4 seen through an IPv6 socket is IPv4: a client must not count twice, nor look like two in a log. */
 export function endpoint(address: string | undefined, port: number | undefined): HostPort | undefined {

@@ -258,6 +258,27 @@ describe('by ALPN', () => {
     expect(await refused()).toMatchObject({ code: 'tls_version' });
   });
 
+  test('bound to all addresses, each connection tells by which of them it came', async () => {
+    const { door, next } = await open({ bind: { host: '0.0.0.0', port: 0 } });
+    for (const host of ['127.0.0.1', '127.0.0.2']) {
+      const tls = native(door, { host });
+      expect(await echoed(tls, 'x')).toBe('x');
+      expect((await next()).local).toEqual({ host, port: door.address.port });
+    }
+  });
+
+  test('who shows the same certificate again has the same identity, and nobody else has it', async () => {
+    const { door, next } = await open();
+    const peers: unknown[] = [];
+    for (const as of ['n1-dc1', 'm1-dc2', 'n1-dc1']) {
+      expect(await echoed(native(door, { as }), 'x')).toBe('x');
+      peers.push((await next()).peer);
+    }
+    expect(peers[0]).toMatchObject({ server: { node: 'n1', datacenter: 'dc1' } });
+    expect(peers[1]).toMatchObject({ server: { node: 'm1', datacenter: 'dc2' } });
+    expect(peers[2]).toBe(peers[0]);
+  });
+
   test('a hello that trickles in byte by byte is served', async () => {
     const { door, next } = await open();
     const through = await dialled(door);

@@ -7,8 +7,6 @@ import type { Clock } from './ports.ts';
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  at: (when, wake) => {
-    const timer = setTimeout(wake, Math.max(0, when - Date.now()));
-    return { [Symbol.dispose]: () => clearTimeout(timer) };
-  },
+  // Whole milliseconds, upwards: never early, and node keeps timers of one length in one list.
+  at: (when, wake) => setTimeout(wake, Math.max(0, Math.ceil(when - Date.now()))),
 };

@@ -96,11 +96,8 @@ export class YamuxSession implements AsyncDisposable {
     this.#conn = conn;
     this.#clock = o.clock ?? systemClock;
     this.#onStream = o.onStream;
-    const config = {
-      ...yamuxDefaults,
-      ...o.config,
-      ...(o.onStream === undefined ? { peerStreamsMax: 0 } : {}),
-    };
+    let config = o.config === undefined ? yamuxDefaults : { ...yamuxDefaults, ...o.config };
+    if (o.onStream === undefined) config = { ...config, peerStreamsMax: 0 };
     this.#core = new YamuxCore(o.role, config, this.#clock.now());
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -192,6 +189,7 @@ export class YamuxSession implements AsyncDisposable {
   // ---- one turn: event in, effects out ----
 
   #turn(event: Event): void {
+    if (this.#end !== undefined) return; // a connection ends in several events, and the first was enough
     this.#perform(this.#core.step(event, this.#clock.now()));
   }
 
@@ -200,7 +198,6 @@ export class YamuxSession implements AsyncDisposable {
     for (const effect of effects) this.#due.push(effect);
     if (this.#turning) return;
     this.#turning = true;
-    this.#gather();
     try {
       do {
         while (this.#dueNext < this.#due.length) this.#do(this.#due[this.#dueNext++]!);
@@ -279,6 +276,7 @@ export class YamuxSession implements AsyncDisposable {
 
   #send(header: Uint8Array, payload: Uint8Array | undefined): void {
     if (this.#conn.writableEnded || this.#conn.destroyed) return;
+    this.#gather();
     this.#sentBytes += header.length + (payload?.length ?? 0);
     this.#conn.write(header);
     if (payload !== undefined) this.#conn.write(payload);

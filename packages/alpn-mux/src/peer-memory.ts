@@ -1,0 +1,42 @@
+/**
+ * peer-memory.ts: certificates that were read before need not be read again.
+ *
+ * The same servers come again and again, and reading the names off a certificate costs more than everything else the door
+ * does for one of them. What is kept was read from those very bytes and depends on nothing else, so it is never outdated;
+ * whether the certificate is good is judged by TLS each time.
+ * Lives here: which are kept. Must not live here: what a certificate says (peer-identity.ts).
+ */
+import type { X509Certificate } from 'node:crypto';
+import { type PeerIdentity, peerIdentity } from './peer-identity.ts';
+
+/** Certificates kept, the latest read: a large federation's servers. One has about 1 KiB. */
+const keptMax = 256;
+/** Larger ones are read each time, so that nobody fills our memory with certificates of megabytes. */
+const certificateBytesMax = 4_096;
+
+export class PeerMemory {
+  readonly #domain: string;
+  readonly #kept = new Map<string, PeerIdentity>();
+
+  constructor(domain: string) {
+    this.#domain = domain;
+  }
+
+  /** Whom it names; undefined without one. The same object for the same certificate. */
+  identityOf(
+    certificate: Pick<X509Certificate, 'raw' | 'subjectAltName' | 'fingerprint256' | 'validTo'> | undefined,
+  ): PeerIdentity | undefined {
+    if (certificate === undefined) return undefined;
+    const key = certificate.raw.toString('latin1');
+    const known = this.#kept.get(key);
+    if (known !== undefined) return known;
+    const identity = peerIdentity(certificate, this.#domain);
+    if (identity === undefined || key.length > certificateBytesMax) return identity;
+    this.#kept.set(key, identity);
+    for (const [oldest] of this.#kept) {
+      if (this.#kept.size <= keptMax) break;
+      this.#kept.delete(oldest);
+    }
+    return identity;
+  }
+}
