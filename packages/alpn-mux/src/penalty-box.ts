@@ -54,6 +54,7 @@ export class PenaltyBox {
   }
 
   set settings(settings: PenaltyBoxSettings) {
+    if (settings.perSecond === this.#settings.perSecond && settings.burst === this.#settings.burst) return;
     this.#settings = settings;
     this.#bad.clear();
   }
