@@ -2,99 +2,124 @@
  * gateway.ts: what it costs to send connections on by their server name: our relay, HAProxy and Envoy, in one run.
  *
  * Each proxy is a process on one core; clients and the server behind are on the other. What counts is the proxy's own CPU
- * time, so a slow client does no harm. Ours and Envoy are started as an operator would, in a federation of two
- * datacenters; then everything else is stopped (a gateway keeps its last configuration), and the server of this
- * benchmark takes the place of dc2's gateway. HAProxy's configuration is below. run.mjs finds and installs the other two.
+ * time, so a slow client does no harm. Bulk is measured in many short rounds, all proxies by turns, because a machine
+ * changes its pace; HAProxy stands there twice, copying as everybody does, and splicing in the kernel. Memory is that of
+ * two processes each, because one may not have the descriptors of 10,000 relayed connections.
+ * run.mjs finds and installs the other two.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type DataPlane, Federation } from '@fed/tooling/federation';
 import { clientHello } from './lib/client-hello.ts';
-import { cpuSeconds, openFilesMax, pin, rssKiB } from './lib/cpu.ts';
+import { openFilesMax, pin, rssKiB, threadSeconds } from './lib/cpu.ts';
 import { type Latencies, percentiles, printTable, round } from './lib/measure.ts';
+import { openEnvoys, openGateway, openHaproxy, type Relayer, sni } from './lib/proxies.ts';
 
 const host = '127.0.0.1';
-const sni = 'server.dc2.consul';
 const hello = await clientHello(sni);
 const seconds = 4;
 const connectors = 32;
 const streams = 4;
-const bulkBytes = 262_144;
-const rounds = 20_000;
-
-interface Proxy extends AsyncDisposable {
-  readonly name: string;
-  readonly pid: number;
-  readonly port: number;
-  /** Where it sends connections. */
-  readonly backendPort: number;
-}
+const chunkBytes = 262_144;
+/** In each round; long enough for what a new connection costs not to show. */
+const streamBytes = 128 * 1_024 * 1_024;
+const bulkRounds = 15;
+const pings = 20_000;
+const idleConnections = 10_000;
+const idleProcesses = 2;
 
 interface Result {
   readonly newPerCpuSecond: number;
   readonly newPerSecond: number;
-  readonly gbitPerCpuSecond: number;
-  readonly gbitPerSecond: number;
   readonly pingPong: Latencies;
-  readonly idleKiB: number;
-  readonly rssMiB: number;
+  /** In each round; bits per second of CPU, and per second. */
+  readonly bulk: readonly { readonly perCpuSecond: number; readonly perSecond: number }[];
 }
 
-/** A proxy has two files for each; ours admits no more than 0.45 connections per file. */
-const idleConnections = Math.min(10_000, 100 * Math.floor((openFilesMax(32_768) * 0.42) / 100));
-
 const folder = mkdtempSync(join(tmpdir(), 'fed-bench-'));
-const openers: Record<string, () => Promise<Proxy | undefined>> = {
-  ours: () => openGateway('embedded'),
-  haproxy: openHaproxy,
-  envoy: () => openGateway('envoy'),
+/** A tenth more than half of them, should they not be spread evenly. */
+const connectionsMax = Math.ceil(idleConnections * 0.6);
+const place = (name: string) => {
+  const its = join(folder, name);
+  mkdirSync(its);
+  return { folder: its, connectionsMax };
 };
-const asked = process.env['FED_BENCH_PROXIES']?.split(',') ?? Object.keys(openers);
+const openers: Record<string, (name: string) => Promise<Relayer | undefined>> = {
+  ours: (name) => openGateway('embedded', place(name)),
+  haproxy: (name) => openHaproxy(place(name)),
+  'haproxy, splicing': (name) => openHaproxy(place(name), { splice: true }),
+  envoy: (name) => openGateway('envoy', place(name)),
+};
+const idleOpeners: Record<string, (name: string) => Promise<Relayer | undefined>> = {
+  ours: (name) => openGateway('embedded', place(name), idleProcesses),
+  haproxy: (name) => openHaproxy(place(name), { processes: idleProcesses }),
+  envoy: (name) => openEnvoys(place(name), idleProcesses),
+};
+const asked = process.env['FED_BENCH_PROXIES']?.split(';') ?? Object.keys(openers);
+openFilesMax(32_768);
 const pinned = pin(process.pid, 1);
+const idle: Record<string, { readonly idleKiB: number; readonly rssMiB: number }> = {};
 const results: Record<string, Result> = {};
 let direct: Latencies | undefined;
 try {
   for (const name of asked) {
-    await using proxy = await openers[name]?.();
+    await using proxy = await idleOpeners[name]?.(`${name}-idle`);
     if (proxy === undefined) continue;
-    pin(proxy.pid, 0);
     await using _backend = await openBackend(proxy.backendPort);
-    direct ??= await pingPong(proxy.backendPort);
-    results[name] = await measure(proxy);
+    idle[name] = await idleMemory(proxy);
   }
+  await using stack = new AsyncDisposableStack();
+  const proxies = new Map<string, Relayer>();
+  for (const name of asked) {
+    const proxy = await openers[name]?.(name);
+    if (proxy === undefined) continue;
+    proxies.set(name, stack.use(proxy));
+    for (const pid of proxy.pids) pin(pid, 0);
+    stack.use(await openBackend(proxy.backendPort));
+    direct ??= await pingPong(proxy.backendPort);
+  }
+  const bulks = await bulkByTurns(proxies);
+  for (const [name, proxy] of proxies) results[name] = await measure(proxy, bulks.get(name) ?? []);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
 report();
 
-async function measure({ pid, port }: Proxy): Promise<Result> {
-  const idle = await idleMemory(pid, port); // first, while no memory lies about that was used before
+async function measure({ pids, ports }: Relayer, bulk: Result['bulk']): Promise<Result> {
+  const [pid, port] = [pids[0] as number, ports[0] as number];
   await newConnections(port, 1); // warm
   const connections = await charged(pid, () => newConnections(port, seconds));
-  await bulk(port, 1);
-  const bits = await charged(pid, () => bulk(port, seconds));
-  const latency = await pingPong(port);
   return {
     newPerCpuSecond: Math.round(connections.perCpuSecond),
     newPerSecond: Math.round(connections.perSecond),
-    gbitPerCpuSecond: round(bits.perCpuSecond / 1e9),
-    gbitPerSecond: round(bits.perSecond / 1e9),
-    pingPong: latency,
-    ...idle,
+    pingPong: await pingPong(port),
+    bulk,
   };
+}
+
+/** All by turns, the other way round every other time; the first round only warms. */
+async function bulkByTurns(
+  proxies: ReadonlyMap<string, Relayer>,
+): Promise<ReadonlyMap<string, Result['bulk']>> {
+  const rounds = new Map([...proxies.keys()].map((name) => [name, [] as Result['bulk'][number][]]));
+  for (let turn = 0; turn <= bulkRounds; turn++)
+    for (const [name, { pids, ports }] of turn % 2 === 0 ? proxies : [...proxies].toReversed()) {
+      const bits = await charged(pids[0] as number, () => bulk(ports[0] as number));
+      if (turn > 0) rounds.get(name)?.push(bits);
+    }
+  return rounds;
 }
 
 /** How much was done per second, and per second of the proxy's CPU. */
 async function charged(pid: number, work: () => Promise<number>) {
-  const [cpu, began] = [cpuSeconds(pid), performance.now()];
+  const [cpu, began] = [threadSeconds(pid), performance.now()];
   const done = await work();
   return {
-    perCpuSecond: done / (cpuSeconds(pid) - cpu),
+    perCpuSecond: done / (threadSeconds(pid) - cpu),
     perSecond: done / ((performance.now() - began) / 1000),
   };
 }
@@ -127,137 +152,48 @@ async function newConnections(port: number, forSeconds: number): Promise<number>
   return done;
 }
 
-/** Bits sent from client to server. */
-async function bulk(port: number, forSeconds: number): Promise<number> {
-  const chunk = Buffer.alloc(bulkBytes, 0x61);
-  const until = performance.now() + forSeconds * 1000;
-  const sent = await Promise.all(
-    Array.from({ length: streams }, async () => {
-      const socket = open(port, 's');
-      let bytes = 0;
-      while (performance.now() < until) {
-        bytes += chunk.length;
-        if (!socket.write(chunk)) await once(socket, 'drain');
-      }
-      socket.destroy();
-      return bytes;
-    }),
-  );
-  return 8 * sent.reduce((a, b) => a + b, 0);
+/** Bits sent from client to server; over when the server has them all. */
+async function bulk(port: number): Promise<number> {
+  const chunk = Buffer.alloc(chunkBytes, 0x61);
+  const done = Array.from({ length: streams }, async () => {
+    const socket = open(port, 's');
+    for (let left = streamBytes; left > 0; left -= chunk.length)
+      if (!socket.write(chunk)) await once(socket, 'drain');
+    socket.end();
+    socket.resume();
+    await once(socket, 'close');
+  });
+  await Promise.all(done);
+  return 8 * streams * streamBytes;
 }
 
 async function pingPong(port: number): Promise<Latencies> {
   const socket = open(port, 'e');
   const word = Buffer.alloc(64, 0x61);
   const tookMs: number[] = [];
-  for (let i = 0; i < rounds; i++) {
+  for (let i = 0; i < pings; i++) {
     const began = performance.now();
     socket.write(word);
     await once(socket, 'data');
-    if (i >= rounds / 10) tookMs.push(performance.now() - began);
+    if (i >= pings / 10) tookMs.push(performance.now() - began);
   }
   socket.destroy();
   return percentiles(tookMs);
 }
 
-async function idleMemory(pid: number, port: number): Promise<{ idleKiB: number; rssMiB: number }> {
-  const before = rssKiB(pid);
+async function idleMemory({ pids, ports }: Relayer): Promise<{ idleKiB: number; rssMiB: number }> {
+  const rss = (): number => pids.reduce((sum, pid) => sum + rssKiB(pid), 0);
+  const before = rss();
   const held: Socket[] = [];
   while (held.length < idleConnections) {
-    const some = Array.from({ length: 50 }, () => open(port, 'c'));
+    const some = Array.from({ length: 50 }, (_, i) => open(ports[i % ports.length] as number, 'c'));
     await Promise.all(some.map((socket) => once(socket, 'data')));
     held.push(...some);
   }
-  const after = rssKiB(pid);
+  const after = rss();
   for (const socket of held) socket.destroy();
   await Promise.all(held.map((socket) => once(socket, 'close')));
   return { idleKiB: round((after - before) / idleConnections), rssMiB: Math.round(before / 1024) };
-}
-
-async function openGateway(dataPlane: DataPlane): Promise<Proxy | undefined> {
-  const envoyBinary = dataPlane === 'envoy' ? process.env['ENVOY_BIN'] : undefined;
-  if (dataPlane === 'envoy' && envoyBinary === undefined) return undefined; // said already
-  const federation = await Federation.prepare({
-    datacenters: ['dc1', 'dc2'],
-    folder: join(folder, dataPlane),
-    dataPlane: { dc1: dataPlane },
-    ...(envoyBinary !== undefined && { envoyBinary }),
-  });
-  try {
-    federation.startAll();
-    await federation.up();
-    await federation.until('the federation has formed', 60_000, () => federation.formed());
-    const reads = async (): Promise<boolean> =>
-      (await federation.get<readonly unknown[]>('dc1', '/v1/catalog/nodes?dc=dc2')).length === 1;
-    await federation.until('dc1 has a route to dc2', 30_000, reads);
-    await federation.stop('dc1', 'server', 'SIGKILL');
-    await federation.stop('dc2', 'gateway', 'SIGKILL');
-    await federation.stop('dc2', 'server', 'SIGKILL');
-    const { gateway, gatewayPort } = federation.site('dc1');
-    const own = gateway?.pid as number;
-    const pid =
-      dataPlane === 'envoy'
-        ? Number(execFileSync('ps', ['-o', 'pid=', '--ppid', String(own)], { encoding: 'utf8' }))
-        : own;
-    const backendPort = federation.site('dc2').gatewayPort;
-    const name = dataPlane === 'envoy' ? 'envoy' : 'ours';
-    return {
-      name,
-      pid,
-      port: gatewayPort,
-      backendPort,
-      [Symbol.asyncDispose]: () => federation[Symbol.asyncDispose](),
-    };
-  } catch (e) {
-    await federation[Symbol.asyncDispose]();
-    throw e;
-  }
-}
-
-async function openHaproxy(): Promise<Proxy | undefined> {
-  const haproxy = process.env['HAPROXY_BIN'];
-  if (haproxy === undefined) return undefined;
-  const [port, backendPort] = [await freePort(), await freePort()];
-  const file = join(folder, 'haproxy.cfg');
-  writeFileSync(
-    file,
-    `global
-  nbthread 1
-  maxconn ${idleConnections + 500}
-defaults
-  mode tcp
-  timeout connect 5s
-  timeout client 1h
-  timeout server 1h
-frontend gateway
-  bind ${host}:${port} backlog 4096
-  tcp-request inspect-delay 10s
-  tcp-request content accept if { req_ssl_hello_type 1 }
-  use_backend dc2 if { req.ssl_sni -i ${sni} }
-backend dc2
-  server one ${host}:${backendPort}
-`,
-  );
-  const child = spawn(haproxy, ['-f', file, '-db'], { stdio: ['ignore', 'ignore', 'inherit'] });
-  for (let up = false; !up; ) {
-    if (child.exitCode !== null) throw new Error(`haproxy ended with ${child.exitCode}`);
-    const socket = connect({ host, port });
-    up = await new Promise((resolve) => {
-      socket.once('connect', () => resolve(true));
-      socket.once('error', () => resolve(false));
-    });
-    socket.destroy();
-  }
-  return {
-    name: 'haproxy',
-    pid: child.pid as number,
-    port,
-    backendPort,
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    },
-  };
 }
 
 async function openBackend(port: number): Promise<AsyncDisposable> {
@@ -277,35 +213,45 @@ async function openBackend(port: number): Promise<AsyncDisposable> {
   };
 }
 
-async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net');
-  const server = createServer().listen(0, host);
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 function report(): void {
   const names = Object.keys(results);
-  const row = (title: string, cell: (r: Result) => string): readonly string[] => [
+  const row = (title: string, cell: (r: Result, name: string) => string): readonly string[] => [
     title,
-    ...names.map((name) => cell(results[name] as Result)),
+    ...names.map((name) => cell(results[name] as Result, name)),
   ];
   const base = direct as Latencies;
   printTable([
     ['', ...names],
     row('new connections per CPU-second', (r) => `${r.newPerCpuSecond} (${r.newPerSecond}/s)`),
-    row('bulk Gbit per CPU-second', (r) => `${r.gbitPerCpuSecond} (${r.gbitPerSecond} Gbit/s)`),
+    row('bulk Gbit per CPU-second, median', ({ bulk }) => {
+      const gbit = (of: (b: Result['bulk'][number]) => number) => round(median(bulk.map(of)) / 1e9);
+      return `${gbit((b) => b.perCpuSecond)} (${gbit((b) => b.perSecond)} Gbit/s)`;
+    }),
     row(
       'added to a round trip, p50 / p99',
       (r) => `${round(r.pingPong.p50Ms - base.p50Ms)} / ${round(r.pingPong.p99Ms - base.p99Ms)} ms`,
     ),
-    row(`memory per idle connection of ${idleConnections}`, (r) => `${r.idleKiB} KiB`),
-    row('memory before these', (r) => `${r.rssMiB} MiB`),
+    row(`memory per idle connection of ${idleConnections}`, (_r, name) => shown(idle[name]?.idleKiB, 'KiB')),
+    row(`memory of ${idleProcesses} processes before these`, (_r, name) => shown(idle[name]?.rssMiB, 'MiB')),
   ]);
-  console.log(
-    JSON.stringify({ benchmark: 'gateway', seconds, pinned, idleConnections, direct: base, results }),
-  );
+  const ours = results['ours']?.bulk ?? [];
+  for (const name of names.filter((n) => n !== 'ours')) {
+    const ratios = ours
+      .map((b, i) => b.perCpuSecond / (results[name]?.bulk[i]?.perCpuSecond ?? Number.NaN))
+      .sort((a, b) => a - b);
+    const at = (q: number): number => round(ratios[Math.floor(q * (ratios.length - 1))] ?? Number.NaN);
+    if (ratios.length > 0)
+      console.log(
+        `  bulk, ours in ${name}s: ${at(0.5)} (half of ${ratios.length} rounds from ${at(0.25)} to ${at(0.75)}, all from ${at(0)} to ${at(1)})`,
+      );
+  }
+  console.log(JSON.stringify({ benchmark: 'gateway', pinned, idleConnections, direct: base, idle, results }));
+}
+
+function shown(value: number | undefined, unit: string): string {
+  return value === undefined ? '' : `${value} ${unit}`;
+}
+
+function median(all: readonly number[]): number {
+  return all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? Number.NaN;
 }

@@ -65,6 +65,8 @@ export interface FederationOptions {
   readonly dataPlane?: Readonly<Record<string, DataPlane>>;
   /** Default: the envoy on PATH. */
   readonly envoyBinary?: string;
+  /** Further flags of every gateway. */
+  readonly gatewayFlags?: readonly string[];
   readonly step?: (text: string) => void;
 }
 
@@ -73,12 +75,14 @@ export class Federation implements AsyncDisposable {
   readonly primary: string;
   readonly folder: string;
   readonly #envoyBinary: string | undefined;
+  readonly #gatewayFlags: readonly string[];
 
   private constructor(sites: ReadonlyMap<string, Site>, primary: string, o: FederationOptions) {
     this.sites = sites;
     this.primary = primary;
     this.folder = o.folder;
     this.#envoyBinary = o.envoyBinary;
+    this.#gatewayFlags = o.gatewayFlags ?? [];
   }
 
   /** Everything a federation needs on disk; nothing runs yet. */
@@ -178,6 +182,7 @@ export class Federation implements AsyncDisposable {
         ...['--drain-time', '0s'],
         ...(site.dataPlane === 'envoy' ? ['--data-plane', 'envoy'] : []),
         ...(site.dataPlane === 'envoy' && this.#envoyBinary ? ['--envoy-binary', this.#envoyBinary] : []),
+        ...this.#gatewayFlags,
       ],
       'gateway.log',
       datacenter,

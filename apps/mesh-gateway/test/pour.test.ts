@@ -6,6 +6,7 @@ import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { expect, test } from 'vitest';
 import { withOwnBuffers } from '../src/relay/own-buffers.ts';
 import { pipe } from '../src/relay/pipe.ts';
+import { readBytesMax } from '../src/relay/read-buffer.ts';
 import { dice, seed } from './dice.ts';
 
 const host = '127.0.0.1';
@@ -23,11 +24,13 @@ async function pair(): Promise<[Socket, Socket]> {
   return [near, far];
 }
 
-/** Writes in pieces of all sizes and ends; the hash of everything. */
-async function pour(to: Socket, random: (below: number) => number): Promise<string> {
+/** Writes in pieces of all sizes, now and then in many small ones, and ends; the hash of everything. */
+async function pour(to: Socket, random: (below: number) => number, bytes = pourBytes): Promise<string> {
   const hash = createHash('sha256');
-  for (let left = pourBytes; left > 0; ) {
-    const piece = Buffer.alloc(Math.min(left, 1 + random(random(2) === 0 ? 3_000 : 300_000)), random(256));
+  for (let left = bytes, small = 0; left > 0; small--) {
+    if (random(100) === 0) small = 200;
+    const sizeMax = small > 0 ? 500 : random(2) === 0 ? 3_000 : 300_000;
+    const piece = Buffer.alloc(Math.min(left, 1 + random(sizeMax)), random(256));
     piece.writeUInt8(random(256), random(piece.length));
     hash.update(piece);
     left -= piece.length;
@@ -70,6 +73,60 @@ test(`both directions at once, ${pourBytes} bytes each (seed ${seed})`, async ()
   expect(sockets.client, 'this Node lets us choose the memory').not.toBe(clientSide);
   expect(sockets.upstream).not.toBe(serverSide);
   expect(sockets.client.bytesRead).toBe(pourBytes);
+});
+
+test(`connections that pour side by side use each other's memory, and never each other's bytes (seed ${seed})`, async () => {
+  const all = Array.from({ length: 12 }, async (_, i) => {
+    const [client, clientSide] = await pair();
+    const [serverSide, server] = await pair();
+    const { ended } = pipe(clientSide, serverSide, [], { clock: new SteppedClock(), idleMs: 0 });
+    const sent = [pour(client, dice(seed + i), 2_000_000), pour(server, dice(seed - 1 - i), 2_000_000)];
+    const taken = [take(server, dice(seed + 100 + i)), take(client, dice(seed + 200 + i))];
+    expect(await Promise.all(taken)).toEqual(await Promise.all(sent));
+    expect(await ended).toBe('completed');
+  });
+  await Promise.all(all);
+});
+
+test('memory whose bytes the other side has not taken is nobody else’s yet', async () => {
+  const joined = async () => {
+    const [client, clientSide] = await pair();
+    const [serverSide, server] = await pair();
+    const { sockets } = pipe(clientSide, serverSide, [], { clock: new SteppedClock(), idleMs: 0 });
+    for (const far of [client, server]) far.on('error', () => {});
+    return { client, server, sockets };
+  };
+  const pourInto = async ({ client, server }: { client: Socket; server: Socket }): Promise<void> => {
+    for (let left = 4_000_000; left > 0; ) {
+      client.write(Buffer.alloc(400_000, 'x'));
+      for (let come = 0; come < 400_000; ) come += ((await once(server, 'data')) as [Buffer])[0].length;
+      left -= 400_000;
+    }
+  };
+  const first = await joined();
+  await pourInto(first); // has one of the large buffers now
+  for (let i = 1; i < 32; i++) {
+    first.client.write('little');
+    await once(first.server, 'data');
+  }
+  // The 32nd small read gives it up, but for an upstream that does not take it.
+  const kept = new Promise<Buffer>((resolve) => {
+    first.sockets.upstream.write = (bytes: unknown) => {
+      resolve(bytes as Buffer);
+      return false;
+    };
+  });
+  Object.defineProperty(first.sockets.upstream, 'writableLength', { value: 8 });
+  first.client.write('precious');
+  const precious = await kept;
+  const second = await joined();
+  await pourInto(second);
+  expect(precious.buffer.byteLength, 'it lies in a large buffer').toBe(readBytesMax);
+  expect(String(precious)).toBe('precious');
+  for (const { client, server } of [first, second]) {
+    client.destroy();
+    server.destroy();
+  }
 });
 
 test('cut in the very turn in which one end is passed on: both are closed all the same', async () => {

@@ -44,6 +44,8 @@ export interface PipeOptions {
 
 /** A read as large as Node makes them: somebody pours, and it pays to read into memory that is used again. */
 const pourBytes = 65_536;
+/** After so many bytes of one side everybody else has a turn. */
+const burstBytesMax = 8 * 1_024 * 1_024;
 const large = new LargeBuffers();
 const nothing = Buffer.alloc(0);
 type Side = 'client' | 'upstream';
@@ -66,6 +68,8 @@ class Joint implements Pipe {
   /** The other side has not taken what was read from this one. */
   readonly #stalled: Record<Side, boolean> = { client: false, upstream: false };
   readonly #buffers: Partial<Record<Side, ReadBuffer>> = {};
+  /** Bytes since others had a turn. */
+  readonly #burst: Record<Side, number> = { client: 0, upstream: 0 };
   #lastMoveAt: number;
   #endedSides = 0;
   #openSockets: number;
@@ -144,10 +148,10 @@ class Joint implements Pipe {
     const moved = withOwnBuffers(this.sockets[side], {
       buffer: () => buffer.current,
       callback: (bytes, filled) => {
-        const goOn = this.#relay(side, filled.subarray(0, bytes));
-        // The same memory again is safe: either its bytes have been taken, or nothing is read until they are.
-        buffer.next(bytes);
-        return goOn;
+        const taken = this.#relay(side, bytes === filled.length ? filled : filled.subarray(0, bytes));
+        // The memory is used again, perhaps for another connection: not before its bytes have been taken.
+        if (taken) buffer.next(bytes);
+        return taken && this.#mayGoOn(side, bytes);
       },
     });
     if (moved === undefined) return;
@@ -156,6 +160,17 @@ class Joint implements Pipe {
     this.#couple(side);
     for (const bytes of moved.unread) this.sockets[otherSide[side]].write(bytes);
     if (!this.#stalled[side]) moved.socket.resume();
+  }
+
+  /** Whether to read on at once; if not, it goes on in the next turn. */
+  #mayGoOn(side: Side, bytes: number): boolean {
+    this.#burst[side] += bytes;
+    if (this.#burst[side] < burstBytesMax) return true;
+    this.#burst[side] = 0;
+    setImmediate(() => {
+      if (!this.sockets[side].destroyed) this.sockets[side].resume();
+    });
+    return false;
   }
 
   #ends(side: Side): void {

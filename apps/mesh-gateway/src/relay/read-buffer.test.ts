@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { LargeBuffers, largeBuffersMax, ReadBuffer, readBytesMax, readBytesMin } from './read-buffer.ts';
+import {
+  LargeBuffers,
+  largeBuffersMax,
+  ReadBuffer,
+  readBytesMax,
+  readBytesMin,
+  spareBuffersMax,
+} from './read-buffer.ts';
 
 /** The sizes of the buffers for the next reads, each of them filled as far as `share` says. */
 function sizes(buffer: ReadBuffer, reads: number, share: number): number[] {
@@ -34,4 +41,16 @@ test('read buffer: of the largest there are so many, and those given up go to ot
   expect(sizes(late, 1, 1)).toEqual([readBytesMax]);
   const later = new ReadBuffer(large);
   expect(sizes(later, 2, 1)).toEqual([16_384, 16_384]);
+});
+
+test('read buffer: the largest go from hand to hand, and only some of them are kept for it', () => {
+  const large = new LargeBuffers();
+  const all = Array.from({ length: largeBuffersMax }, () => new ReadBuffer(large));
+  for (const buffer of all) sizes(buffer, 2, 1);
+  const given = all.map((buffer) => buffer.current);
+  for (const buffer of all) buffer[Symbol.dispose]();
+  const again = Array.from({ length: largeBuffersMax }, () => new ReadBuffer(large));
+  for (const buffer of again) sizes(buffer, 2, 1);
+  expect(new Set(again.map((buffer) => buffer.current)).size).toBe(largeBuffersMax);
+  expect(again.filter((buffer) => given.includes(buffer.current))).toHaveLength(spareBuffersMax);
 });

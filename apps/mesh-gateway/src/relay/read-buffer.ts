@@ -3,7 +3,8 @@
  *
  * A buffer that is used again stays in the processor's cache; that halves what a byte costs. A connection that fills
  * its buffer gets the next size, one that keeps using a corner of it goes back. Of the largest size there are only so
- * many in the process, because a connection that has fallen silent cannot give its buffer back.
+ * many in the process, because a connection that has fallen silent cannot give its buffer back; and they go from hand
+ * to hand, because a garbage collection for each connection that poured would cost more than its bytes did.
  * Lives here: sizes and when they change. Must not live here: sockets.
  */
 
@@ -11,25 +12,30 @@
 export const readBytesMin = 2_048;
 /** What every busy direction may have. */
 const readBytesBusy = 16_384;
-/** What the busiest have. */
-export const readBytesMax = 262_144;
-/** Of those; 16 MiB in all. */
-export const largeBuffersMax = 64;
+/** What the busiest have: so large that two system calls and a turn of JavaScript are little beside the copying. */
+export const readBytesMax = 1_048_576;
+/** Of those; 32 MiB in all. */
+export const largeBuffersMax = 32;
+/** Of those nobody has at the moment, so many are kept for the next. */
+export const spareBuffersMax = 4;
 /** Small reads in a row before a buffer is given up: a pause between two bursts is no reason. */
 const smallReadsMax = 32;
 
-/** How many of the largest are out; one for a process. */
+/** The largest ones; one collection for a process. */
 export class LargeBuffers {
   #out = 0;
+  readonly #spare: Buffer[] = [];
 
-  take(): boolean {
-    if (this.#out >= largeBuffersMax) return false;
+  /** Undefined when all are out. */
+  take(): Buffer | undefined {
+    if (this.#out >= largeBuffersMax) return undefined;
     this.#out += 1;
-    return true;
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(readBytesMax);
   }
 
-  giveBack(): void {
+  giveBack(buffer: Buffer): void {
     this.#out -= 1;
+    if (this.#spare.length < spareBuffersMax) this.#spare.push(buffer);
   }
 }
 
@@ -52,8 +58,7 @@ export class ReadBuffer implements Disposable {
     if (bytes === length) {
       this.#smallReads = 0;
       if (length === readBytesMin) this.#buffer = Buffer.allocUnsafeSlow(readBytesBusy);
-      else if (length === readBytesBusy && this.#large.take())
-        this.#buffer = Buffer.allocUnsafeSlow(readBytesMax);
+      else if (length === readBytesBusy) this.#buffer = this.#large.take() ?? this.#buffer;
     } else if (length > readBytesMin) {
       this.#smallReads = bytes <= readBytesMin ? this.#smallReads + 1 : 0;
       if (this.#smallReads >= smallReadsMax) {
@@ -66,7 +71,7 @@ export class ReadBuffer implements Disposable {
 
   /** Back to the smallest; what was out of the largest is given back. */
   [Symbol.dispose](): void {
-    if (this.#buffer.length === readBytesMax) this.#large.giveBack();
+    if (this.#buffer.length === readBytesMax) this.#large.giveBack(this.#buffer);
     if (this.#buffer.length > readBytesMin) this.#buffer = Buffer.allocUnsafeSlow(readBytesMin);
   }
 }
