@@ -93,16 +93,21 @@ export interface QueryOptions {
   readonly maxStaleMs: number;
 }
 
+/** Undefined if it is no duration; most reads have none, and nothing is to be parsed. */
+function milliseconds(duration: string | null): number | undefined {
+  return duration === null || duration === '' ? 0 : parseDuration(duration);
+}
+
 /** The blocking and consistency parameters every read takes. Throws HttpError 400 with the original's texts. */
 export function queryOptions(query: URLSearchParams): QueryOptions {
   const index = query.get('index') || '0';
   // Beyond what a 64 bit counter can hold it is no index; beyond what we can count exactly it is one that never comes.
-  if (!/^\d{1,20}$/.test(index) || BigInt(index) >= 2n ** 64n) throw new HttpError(400, 'Invalid index');
-  const wait = query.get('wait') || '0';
-  const waitMs = parseDuration(wait);
+  if (index !== '0' && (!/^\d{1,20}$/.test(index) || BigInt(index) >= 2n ** 64n))
+    throw new HttpError(400, 'Invalid index');
+  const waitMs = milliseconds(query.get('wait'));
   if (waitMs === undefined) throw new HttpError(400, 'Invalid wait time');
-  const staleness = query.get('max_stale') || '0';
-  const maxStaleMs = parseDuration(staleness);
+  const staleness = query.get('max_stale');
+  const maxStaleMs = milliseconds(staleness);
   if (maxStaleMs === undefined)
     throw new HttpError(400, `Invalid max_stale value ${JSON.stringify(staleness)}`);
   const stale = query.has('stale') || maxStaleMs > 0;

@@ -139,10 +139,30 @@ test('http: a client that goes away aborts its request', async () => {
   await asked;
 });
 
+test('http: who has had his whole answer has not gone away', async () => {
+  const signals: AbortSignal[] = [];
+  const url = await open({
+    method: 'GET',
+    path: '/v1/x',
+    handle: (r) => {
+      signals.push(r.signal);
+      return { text: 'x' };
+    },
+  });
+  // By the second answer the first response is closed, whatever became of its connection.
+  for (let n = 0; n < 2; n++) await (await fetch(`${url}/v1/x`)).text();
+  expect(signals.map((signal) => signal.aborted)).toEqual([false, false]);
+});
+
 describe('http: query options', () => {
   const options = (query: string) => () => queryOptions(new URLSearchParams(query));
   test('index and wait', () =>
     expect(options('index=5&wait=10s')()).toMatchObject({ minIndex: 5, waitMs: 10_000 }));
+  test('none of them', () =>
+    expect(options('index=&wait=&max_stale=&passing')()).toEqual({
+      ...{ minIndex: 0, waitMs: 0, maxStaleMs: 0 },
+      ...{ stale: false, consistent: false, consistency: 'leader' },
+    }));
   test('a bad index', () => expect(options('index=x')).toThrow('Invalid index'));
   test('a bad wait', () => expect(options('wait=10')).toThrow('Invalid wait time'));
   test('stale and consistent together', () =>
