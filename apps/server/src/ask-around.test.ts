@@ -119,3 +119,28 @@ test('ask around: nothing is asked after disposal', async () => {
   await settled();
   expect(asked).toEqual([]);
 });
+
+test('ask around: knocks that fail while somebody is asked in vain do not make it rarer', async () => {
+  let answers = true;
+  const asked: string[] = [];
+  const { clock, lost, around } = world(async (name) => {
+    asked.push(`${name}@${clock.now()}`);
+    if (answers) return;
+    await new Promise<void>((resolve) => clock.at(clock.now() + 5_000, resolve)); // what a dial takes
+    throw new Error('unreachable');
+  });
+  lost.add('dc3');
+  around.failed('dc3');
+  await clock.advance(20_000); // asked and answered, ever more rarely
+  answers = false;
+  const before = asked.length;
+  for (let second = 0; second < 60; second++) {
+    around.failed('dc3');
+    await clock.advance(1_000);
+  }
+  const times = asked.slice(before).map((text) => Number(text.split('@')[1]));
+  const pauses = times.slice(1).map((at, i) => at - times[i]!);
+  expect(times.length).toBeGreaterThan(5);
+  expect(Math.max(...pauses)).toBeLessThanOrEqual(7_000);
+  expect(Math.min(...pauses)).toBeGreaterThan(5_000); // one at a time
+});

@@ -33,6 +33,8 @@ export class AskAround implements Disposable {
   readonly #ports: AskAroundPorts;
   readonly #stop = new AbortController();
   #timer: Disposable | undefined;
+  /** Somebody is being asked; what comes next depends on whether he answers. */
+  #isAsking = false;
   /** After the next answer. */
   #pauseMs = firstMs;
   /** Whom this loss is about: another one begins anew. */
@@ -53,7 +55,7 @@ export class AskAround implements Disposable {
       this.#timer?.[Symbol.dispose]();
       this.#timer = undefined;
     }
-    if (this.#timer === undefined) this.#afterAnswer();
+    if (this.#timer === undefined && !this.#isAsking) this.#afterAnswer();
   }
 
   [Symbol.dispose](): void {
@@ -90,12 +92,15 @@ export class AskAround implements Disposable {
     }
     // Who does not answer has nothing to tell.
     const budget = { clock, ms: askMsMax, stop: this.#stop.signal, what: `asking ${whom}` };
+    this.#isAsking = true;
     withinBudget((signal) => sync(whom, signal), budget).then(
       () => {
+        this.#isAsking = false;
         this.#silent.clear();
         this.#afterAnswer();
       },
       () => {
+        this.#isAsking = false;
         this.#silent.add(whom);
         this.#later(unansweredPauseMs);
       },
