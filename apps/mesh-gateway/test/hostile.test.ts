@@ -142,47 +142,58 @@ function heapBytes(): number {
   return process.memoryUsage().heapUsed;
 }
 
-test('100,000 who connect and leave at once, by FIN or RST: nobody is remembered, nothing is dialled', async () => {
-  const count = 100_000;
-  const leave = (s: Socket, i: number): unknown => (i % 2 === 0 ? s.destroy() : s.resetAndDestroy());
-  await strangers(count / 10, leave); // after these, all that is ever allocated once is there
-  const before = heapBytes();
-  await strangers(count - count / 10, leave);
-  await onlyGuestLeft();
-  expect(heapBytes() - before, 'bytes for 90,000 strangers').toBeLessThan(4 * 1024 * 1024);
-  await guestIsWell();
-  expect(relay.journal.list()).toMatchObject([{ state: 'open' }, { state: 'closed', sni }]); // guest and visitor
-  expect(upstreams).toBe(2);
-  const label = `${host}_${port}`;
-  // Whoever was gone before accept saw it is not counted as a connection at all.
-  expect(relay.counters.get('listener.downstream_pre_cx_closed', label)).toBeGreaterThan(count / 4);
-  expect(relay.counters.get('listener.downstream_pre_cx_active', label)).toBe(0);
-  expect(relay.counters.get('listener.downstream_cx_active', label)).toBe(1);
-}, 60_000);
+/** A hundred thousand connections take seconds on a machine at rest; how long they take on a busy one says nothing. */
+const patienceMs = 300_000;
 
-test('5,000 half hellos: at most 512 are held, and a real client is served in their midst', async () => {
-  const open = new Set<Socket>();
-  for (let i = 0; i < 5_000; i++) {
-    const socket = connect({ host, port });
-    open.add(socket);
-    socket.on('error', () => {});
-    socket.once('close', () => open.delete(socket));
-    socket.write(hello.subarray(0, 40));
-    socket.resume();
-    // A full queue of connections not yet accepted makes clients wait a whole second before they knock again.
-    while (accepted() < i - crowd) await new Promise((resolve) => setImmediate(resolve));
-    expect(relay.connections).toBeLessThanOrEqual(hellosMax + 1);
-  }
-  await guestIsWell();
-  await visit();
-  while (open.size > hellosMax) await new Promise((resolve) => setImmediate(resolve));
-  expect(relay.connections).toBeLessThanOrEqual(hellosMax + 2);
+test(
+  '100,000 who connect and leave at once, by FIN or RST: nobody is remembered, nothing is dialled',
+  async () => {
+    const count = 100_000;
+    const leave = (s: Socket, i: number): unknown => (i % 2 === 0 ? s.destroy() : s.resetAndDestroy());
+    await strangers(count / 10, leave); // after these, all that is ever allocated once is there
+    const before = heapBytes();
+    await strangers(count - count / 10, leave);
+    await onlyGuestLeft();
+    expect(heapBytes() - before, 'bytes for 90,000 strangers').toBeLessThan(4 * 1024 * 1024);
+    await guestIsWell();
+    expect(relay.journal.list()).toMatchObject([{ state: 'open' }, { state: 'closed', sni }]); // guest and visitor
+    expect(upstreams).toBe(2);
+    const label = `${host}_${port}`;
+    // Whoever was gone before accept saw it is not counted as a connection at all.
+    expect(relay.counters.get('listener.downstream_pre_cx_closed', label)).toBeGreaterThan(count / 4);
+    expect(relay.counters.get('listener.downstream_pre_cx_active', label)).toBe(0);
+    expect(relay.counters.get('listener.downstream_cx_active', label)).toBe(1);
+  },
+  patienceMs,
+);
 
-  clock.advance(10_000); // all of them are out of time
-  await onlyGuestLeft();
-  await guestIsWell();
-  while (open.size > 0) await new Promise((resolve) => setImmediate(resolve));
-}, 30_000);
+test(
+  '5,000 half hellos: at most 512 are held, and a real client is served in their midst',
+  async () => {
+    const open = new Set<Socket>();
+    for (let i = 0; i < 5_000; i++) {
+      const socket = connect({ host, port });
+      open.add(socket);
+      socket.on('error', () => {});
+      socket.once('close', () => open.delete(socket));
+      socket.write(hello.subarray(0, 40));
+      socket.resume();
+      // A full queue of connections not yet accepted makes clients wait a whole second before they knock again.
+      while (accepted() < i - crowd) await new Promise((resolve) => setImmediate(resolve));
+      expect(relay.connections).toBeLessThanOrEqual(hellosMax + 1);
+    }
+    await guestIsWell();
+    await visit();
+    while (open.size > hellosMax) await new Promise((resolve) => setImmediate(resolve));
+    expect(relay.connections).toBeLessThanOrEqual(hellosMax + 2);
+
+    clock.advance(10_000); // all of them are out of time
+    await onlyGuestLeft();
+    await guestIsWell();
+    while (open.size > 0) await new Promise((resolve) => setImmediate(resolve));
+  },
+  patienceMs,
+);
 
 test('a byte a second is no way around the ten seconds', async () => {
   const loris = await Promise.all(Array.from({ length: 100 }, dial));
@@ -200,24 +211,31 @@ test('a byte a second is no way around the ten seconds', async () => {
   await guestIsWell();
 });
 
-test(`2,000 with random bytes and oversize hellos: each is reset, none reaches a server (seed ${seed})`, async () => {
-  const random = dice();
-  const oversize = Buffer.concat([Buffer.from([22, 3, 1, 0x40, 0, 1, 0, 0x7f, 0xff]), Buffer.alloc(20_480)]);
-  expect(peekClientHello(oversize)).toEqual({ kind: 'tooLarge' });
-  await strangers(2_000, (s, i) => {
-    if (i % 3 === 0) s.write(oversize);
-    else if (i % 3 === 1)
-      s.write(
-        Buffer.from(Array.from({ length: 200 }, (_, at) => (at === 0 ? 23 + random(200) : random(256)))),
-      );
-    else {
-      const bent = Buffer.from(hello);
-      bent[5] = 2 + random(200); // some other handshake message
-      s.write(bent);
-    }
-  });
-  await onlyGuestLeft();
-  await guestIsWell();
-  expect(upstreams, 'of the guest and of the visitor').toBe(2);
-  expect(relay.journal.list().length).toBeLessThanOrEqual(1_025);
-}, 30_000);
+test(
+  `2,000 with random bytes and oversize hellos: each is reset, none reaches a server (seed ${seed})`,
+  async () => {
+    const random = dice();
+    const oversize = Buffer.concat([
+      Buffer.from([22, 3, 1, 0x40, 0, 1, 0, 0x7f, 0xff]),
+      Buffer.alloc(20_480),
+    ]);
+    expect(peekClientHello(oversize)).toEqual({ kind: 'tooLarge' });
+    await strangers(2_000, (s, i) => {
+      if (i % 3 === 0) s.write(oversize);
+      else if (i % 3 === 1)
+        s.write(
+          Buffer.from(Array.from({ length: 200 }, (_, at) => (at === 0 ? 23 + random(200) : random(256)))),
+        );
+      else {
+        const bent = Buffer.from(hello);
+        bent[5] = 2 + random(200); // some other handshake message
+        s.write(bent);
+      }
+    });
+    await onlyGuestLeft();
+    await guestIsWell();
+    expect(upstreams, 'of the guest and of the visitor').toBe(2);
+    expect(relay.journal.list().length).toBeLessThanOrEqual(1_025);
+  },
+  patienceMs,
+);

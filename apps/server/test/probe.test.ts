@@ -370,8 +370,8 @@ describe('plain bytes, verify_incoming on', () => {
   });
 
   test.each([3, 22])('%d, then silence: closed by the handshake deadline, not before', async (byte) => {
-    await using line = await Line.plain(port);
     const began = performance.now();
+    await using line = await Line.plain(port);
     line.say(byte);
     await line.ended;
     expect(performance.now() - began).toBeGreaterThan(handshakeMs * 0.9);
@@ -389,8 +389,8 @@ describe('plain bytes, verify_incoming on', () => {
   );
 
   test('silence: closed by the handshake deadline', async () => {
-    await using line = await Line.plain(port);
     const began = performance.now();
+    await using line = await Line.plain(port);
     await line.ended;
     expect(performance.now() - began).toBeGreaterThan(handshakeMs * 0.9);
   });
@@ -436,8 +436,8 @@ describe('byte 3, then TLS', () => {
   );
 
   test('then silence: closed by a deadline that starts after the handshake', async () => {
-    await using line = await Line.upgraded(port, as(own));
     const began = performance.now();
+    await using line = await Line.upgraded(port, as(own));
     await line.ended;
     expect(performance.now() - began).toBeGreaterThan(handshakeMs * 0.9);
   });

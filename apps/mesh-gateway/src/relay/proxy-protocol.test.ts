@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { clientHello } from '../../test/client-hello.ts';
 import { dice, seed } from '../../test/dice.ts';
@@ -83,7 +84,8 @@ test('whatever comes, a verdict is final and what is held is bounded', () => {
     const whole = peekProxyHeader(bytes);
     for (let end = 0; end < bytes.length; end++) {
       const part = peekProxyHeader(bytes.subarray(0, end));
-      if (part.kind !== 'needMore') expect(part, `seed ${seed}, ${bytes.toString('hex')}`).toEqual(whole);
+      if (part.kind !== 'needMore' && !isDeepStrictEqual(part, whole))
+        expect(part, `seed ${seed}, ${bytes.toString('hex')}`).toEqual(whole);
     }
     if (whole.kind === 'needMore') expect(bytes.length).toBeLessThan(blockBytesMax);
   }
