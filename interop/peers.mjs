@@ -77,11 +77,11 @@ export const peers = {
   },
   chaos: {
     what: 'network namespaces, one per datacenter, and libfaketime',
-    how: 'run as root on Linux, with the Debian packages iproute2, util-linux and faketime, where namespaces may be made',
+    how: 'run as root on Linux, with the Debian packages iproute2 and faketime, where namespaces may be made',
     find: () => ({
       FED_PEER_IP: namespaces(),
       FED_PEER_FAKETIME: falseClock(),
-      FED_PEER_CHRT: debian('chrt', 'util-linux'),
+      FED_PEER_CHRT: onPath('chrt') ?? '', // without it there is only more noise
       // The same faults with Consul on the other side, and for Consul alone; without it those stories are left out.
       ...(process.env.CONSUL_BIN && { FED_PEER_CONSUL: process.env.CONSUL_BIN }),
     }),

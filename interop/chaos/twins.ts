@@ -7,7 +7,6 @@
 import { spawnSync } from 'node:child_process';
 import { Agent, get } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
-import { program } from '../lib/peers.ts';
 
 /** What both were asked within the same second; in ms. */
 export interface Window {
@@ -74,19 +73,20 @@ function tookMs(url: string, agent: Agent): Promise<number> {
 
 /**
  * Other programs of this machine wait for these from now on. Linux' real-time class, with which nothing else can keep them
- * from a core; niceness would not do: it counts within a session only. Says why where it is refused.
+ * from a core; niceness would not do: it counts within a session only. Whether that could be had.
  */
-export function putFirst(pids: readonly number[]): void {
+export function putFirst(pids: readonly number[]): boolean {
+  const chrt = process.env['FED_PEER_CHRT'];
+  if (!chrt) return false;
   for (const pid of pids) {
-    const { status, stderr, error } = spawnSync(
-      program('FED_PEER_CHRT'),
-      ['--all-tasks', '--rr', '--pid', '1', String(pid)],
-      {
-        encoding: 'utf8',
-      },
-    );
-    if (status !== 0) console.error(`not put first, so expect noise: ${error?.message ?? stderr.trim()}`);
+    const { status, stderr, error } = spawnSync(chrt, ['--all-tasks', '--rr', '--pid', '1', `${pid}`], {
+      encoding: 'utf8',
+    });
+    if (status === 0) continue;
+    console.error(`not put first: ${error?.message ?? stderr.trim()}`);
+    return false;
   }
+  return true;
 }
 
 export function quantile(values: readonly number[], q: number): number {
