@@ -1,6 +1,7 @@
 /** Three real processes on one port: connections of all, counted together; one is killed, the others do not notice. */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { freePorts } from '@fed/tooling/ports';
 import { expect, test } from 'vitest';
 import { Crew, type CrewEvent } from '../src/crew/crew.ts';
 import { startWorker } from '../src/crew/start-worker.ts';
@@ -69,7 +70,7 @@ test('several processes relay as one, and survive one another', async () => {
       });
   };
   const isReady = (e: CrewEvent): boolean => e.kind === 'ready';
-  const port = await freePort(host);
+  const [port] = (await freePorts(1)) as [number];
   const chain = {
     statPrefix: 'local',
     connectAttemptsMax: 1,

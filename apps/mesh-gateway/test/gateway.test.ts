@@ -5,6 +5,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Socket } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { freePorts } from '@fed/tooling/ports';
 import { type GatewayRegistration, type GatewayWorld, openXdsServer } from '@fed/xds';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
@@ -222,7 +223,7 @@ test('a gateway: somebody else registered it; one that cannot begin says why and
     flag: 'address',
   });
 
-  const port = await systemWorld().freePort('127.0.0.1');
+  const [port] = (await freePorts(1)) as [number];
   const gateway = start(`--no-register --proxy-id edge --http-addr ${httpAddr} --admin-bind 127.0.0.1:0`);
   services.set(new Map([['edge', registration('edge', port)]]));
   expect(await gateway.announcement()).toContain(`mesh gateway edge listening on 127.0.0.1:${port},`);
@@ -252,7 +253,7 @@ test.each([
     const first = await datacenter();
     const second = await datacenter(first.services, 'n2');
     const { says, log } = journal();
-    const port = await systemWorld().freePort('127.0.0.1');
+    const [port] = (await freePorts(1)) as [number];
     if (flag !== '') first.services.set(new Map([['mesh-gateway', registration('mesh-gateway', port)]]));
     const gateway = start(
       `--http-addr ${first.httpAddr},${second.httpAddr}${flag || ` --expose-servers --address 127.0.0.1:${port}`} --admin-bind 127.0.0.1:0`,

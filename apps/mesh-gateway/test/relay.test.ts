@@ -4,6 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { HostPort } from '@fed/alpn-mux';
+import { freePorts } from '@fed/tooling/ports';
 import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { RelayChain, RelayConfig, Resolve } from '../src/relay/ports.ts';
@@ -55,12 +56,9 @@ const tlsEcho = (name = ''): Promise<HostPort> =>
       tls.pipe(tls);
     }),
   );
+/** Where nobody listens, and nobody will: ports the system hands out are soon those of another test. */
 async function freePort(): Promise<HostPort> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
+  const [port] = (await freePorts(1)) as [number];
   return { host: '127.0.0.1', port };
 }
 

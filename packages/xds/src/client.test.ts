@@ -1,9 +1,9 @@
-import { createServer } from 'node:net';
+import { freePorts } from '@fed/tooling/ports';
 import { expect, test } from 'vitest';
 import { openXdsClient } from './client.ts';
 
 test('back-off: from 0.25 s, doubled, at most 5 s, half of it by chance', async () => {
-  const port = await closedPort();
+  const [port] = await freePorts(1); // nobody listens there
   const delays: number[] = [];
   let retry = (): void => undefined;
   let lost = (): void => undefined;
@@ -56,12 +56,3 @@ test('a target that is no address: told, and tried again like any other failure'
   });
   expect(text).toContain('bogus:///x y');
 });
-
-/** A port nobody listens on: one that was just given back. */
-async function closedPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
