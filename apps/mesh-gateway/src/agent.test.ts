@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
+import { freePorts } from '@fed/tooling/ports';
 import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { afterEach, expect, test } from 'vitest';
 import { Agent } from './agent.ts';
@@ -112,11 +113,7 @@ test('agent: nobody there, no answer in time, given up: unreachable, naming the 
   await expect(waiting).rejects.toMatchObject({ code: 'unreachable', message: expect.stringContaining(url) });
   expect(clock.armed).toBe(0);
   await expect(agent.instance('gw', AbortSignal.abort())).rejects.toMatchObject({ code: 'unreachable' });
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
+  const [port] = await freePorts(1);
   const nobody = new Agent({ url: `http://127.0.0.1:${port}`, exchange, clock });
   await expect(nobody.instance('gw', never)).rejects.toMatchObject({
     code: 'unreachable',

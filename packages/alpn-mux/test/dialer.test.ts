@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
+import { freePorts } from '@fed/tooling/ports';
 import { SteppedClock } from '@fed/tooling/virtual-clock';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
@@ -63,12 +64,9 @@ const tlsServer = (o: TlsOptions): Promise<HostPort> => {
   server.on('tlsClientError', () => {});
   return listen(server);
 };
+/** Where nobody listens, and nobody will. */
 async function nobody(): Promise<HostPort> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
+  const [port] = (await freePorts(1)) as [number];
   return { host: '127.0.0.1', port };
 }
 
