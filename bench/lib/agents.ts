@@ -6,10 +6,10 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { closedPorts } from '@fed/tooling/consul';
 import { fedCli } from '@fed/tooling/federation';
+import { freePorts } from '@fed/tooling/ports';
 
 const host = '127.0.0.1';
 const upMs = 30_000;
@@ -75,7 +75,7 @@ async function withPorts(
 ): Promise<AgentProcess> {
   for (let tries = 1; ; tries++) {
     try {
-      return await start(await ports(count));
+      return await start(await freePorts(count));
     } catch (error) {
       if (tries === triesMax) throw error;
     }
@@ -128,18 +128,4 @@ async function started(
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-}
-
-/** Ports that were free a moment ago. */
-async function ports(count: number): Promise<readonly number[]> {
-  const held = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, host);
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const numbers = held.map((server) => (server.address() as AddressInfo).port);
-  for (const server of held) server.close();
-  return numbers;
 }

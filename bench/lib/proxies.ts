@@ -8,9 +8,10 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type DataPlane, Federation } from '@fed/tooling/federation';
+import { freePorts } from '@fed/tooling/ports';
 
 const host = '127.0.0.1';
 export const sni = 'server.dc2.consul';
@@ -157,12 +158,10 @@ async function openAlike(
   flags: (file: string) => readonly string[],
 ): Promise<Relayer | undefined> {
   if (program === undefined) return undefined; // said already
-  const backendPort = await freePort();
-  const ports: number[] = [];
+  const [backendPort, ...ports] = (await freePorts(1 + processes)) as [number, ...number[]];
   const pids: number[] = [];
   await using started = new AsyncDisposableStack();
-  for (let i = 0; i < processes; i++) {
-    const port = await freePort();
+  for (const port of ports) {
     const file = join(folder, `${port}.json`);
     writeFileSync(file, configuration(port, backendPort));
     const child = spawn(program, flags(file), { stdio: ['ignore', 'ignore', 'inherit'] });
@@ -180,7 +179,6 @@ async function openAlike(
       });
       socket.destroy();
     }
-    ports.push(port);
     pids.push(child.pid as number);
   }
   const running = started.move();
@@ -190,13 +188,4 @@ async function openAlike(
 function childrenOf(pid: number): readonly number[] {
   const listed = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' });
   return listed.trim().split(/\s+/).map(Number);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, host);
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
