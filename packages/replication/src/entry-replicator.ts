@@ -105,8 +105,7 @@ class RunningEntryReplicator implements EntryReplicator {
     const round = await this.#round();
     if (stop.aborted) return;
     this.#o.onRound(round);
-    if (round.waitMs === 0) pause.forgetWake();
-    else await pause.for(round.waitMs);
+    await pause.for(round.waitMs);
   }
 
   async #round(): Promise<EntryRound> {

@@ -30,7 +30,7 @@ export class Pause {
     this.#wakePending = false;
   }
 
-  /** Until `ms` have passed, or `wake`, or stop; true if it was woken. */
+  /** Until `ms` have passed, or `wake`, or stop; true if it was woken. A wake-up that came before is used up, also by 0. */
   async for(ms: number): Promise<boolean> {
     if (this.#stop.aborted) return false;
     if (this.#wakePending) {

@@ -146,8 +146,7 @@ class RunningReplicator implements Replicator {
     if (stop.aborted) return;
     this.#status = round;
     this.#o.onRound(round);
-    if (round.waitMs === 0) pause.forgetWake();
-    else await pause.for(round.waitMs);
+    await pause.for(round.waitMs);
   }
 
   async #round(): Promise<Round> {
