@@ -20,17 +20,12 @@ import type { World } from './world.ts';
 
 /** Runs until `stop`, then drains; resolves with the exit status. Rejects, with nothing left open, if it cannot begin. */
 export async function main(given: GatewayConfig, world: World, log: Log, stop: AbortSignal): Promise<number> {
-  const { clock, rng, exchange } = world;
+  const { clock, rng } = world;
   const config = await settlePorts(given, world.freePort);
-  const { id, token } = config;
+  const { id } = config;
   const body = registrationBody(config, world.hostAddresses());
   const ca = new Authorities(config);
-  const agents = new Agents({
-    urls: config.httpUrls,
-    exchange,
-    clock,
-    ...(token !== undefined && { token }),
-  });
+  const agents = agentsOf(config, world);
   let kept: KeepRegistered | undefined;
   const tellRegistration = registrationLogger(log, id);
   const announce: Announce = (binds, admin) =>
@@ -143,20 +138,17 @@ export async function printBootstrap(
   log: Log,
   stop: AbortSignal,
 ): Promise<void> {
-  const { clock, exchange } = world;
   const config = await settlePorts(given, world.freePort);
-  const { token } = config;
   const ca = new Authorities(config);
-  const agents = new Agents({
-    urls: config.httpUrls,
-    exchange,
-    clock,
-    ...(token !== undefined && { token }),
-  });
+  const agents = agentsOf(config, world);
   if (config.register) await registerAnywhere(agents, registrationBody(config, world.hostAddresses()), stop);
   const { bootstrapText } = await import('./envoy/bootstrap.ts');
   const assignment = await askAgents({ config, ca, agents, log, stop });
   world.print((await bootstrapText(config, assignment, world.resolve)).trimEnd());
+}
+
+function agentsOf({ httpUrls: urls, token }: GatewayConfig, { exchange, clock }: World): Agents {
+  return new Agents({ urls, exchange, clock, ...(token !== undefined && { token }) });
 }
 
 /** At the first agent that answers. Throws what the last one said, or the one that refused. */
