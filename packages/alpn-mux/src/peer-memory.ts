@@ -7,6 +7,7 @@
  * Lives here: which are kept. Must not live here: what a certificate says (peer-identity.ts).
  */
 import type { X509Certificate } from 'node:crypto';
+import { forgetOldest } from './forget-oldest.ts';
 import { type PeerIdentity, peerIdentity } from './peer-identity.ts';
 
 /** Certificates kept, the latest read: a large federation's servers. One has about 1 KiB. */
@@ -33,10 +34,7 @@ export class PeerMemory {
     const identity = peerIdentity(certificate, this.#domain);
     if (identity === undefined || key.length > certificateBytesMax) return identity;
     this.#kept.set(key, identity);
-    for (const [oldest] of this.#kept) {
-      if (this.#kept.size <= keptMax) break;
-      this.#kept.delete(oldest);
-    }
+    forgetOldest(this.#kept, keptMax);
     return identity;
   }
 }

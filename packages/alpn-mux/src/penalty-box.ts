@@ -10,6 +10,7 @@
  * Lives here: that arithmetic, in bounded memory. Must not live here: sockets, what a failure is (door.ts).
  */
 import { isIPv6 } from 'node:net';
+import { forgetOldest } from './forget-oldest.ts';
 
 export interface PenaltyBoxSettings {
   /** Failures a second that an address is forgiven. Infinity: nobody is ever turned away. */
@@ -135,12 +136,6 @@ export class PenaltyBox {
     this.#good.delete(source);
     return false;
   }
-}
-
-function forgetOldest(map: Map<string, unknown>, max: number): void {
-  if (map.size <= max) return;
-  const [oldest] = map.keys();
-  map.delete(oldest as string);
 }
 
 /** Whom an address stands for: of IPv6 the first 64 bits, for whoever has one address there has all of them. */
