@@ -14,7 +14,7 @@ import { makeCredentials } from './lib/credentials.ts';
 import { compareHandshakes, handshakeRows } from './lib/handshakes.ts';
 import { printTable } from './lib/measure.ts';
 
-const turns = Number(process.env['FED_BENCH_ROUNDS'] ?? 20);
+const turns = Number(process.env['FED_BENCH_ROUNDS'] ?? 400);
 
 const folder = temporaryFolder('fed-bench-handshakes');
 try {

@@ -19,7 +19,7 @@ import { type Attacker, openAttacker } from './lib/attacker.ts';
 import { cpuSeconds, openFilesMax, pin } from './lib/cpu.ts';
 import { doorAt, doorCredentials, oldCa } from './lib/door-credentials.ts';
 import { printTable } from './lib/measure.ts';
-import { type Block, block, dice, pooled, quiet, type Ratio, ratio } from './lib/paired.ts';
+import { type Block, block, dice, pooled, quiet, type Ratio, ratio, shown } from './lib/paired.ts';
 import { type Door, strangersAt } from './lib/strangers.ts';
 
 const host = '127.0.0.1';
@@ -218,10 +218,6 @@ function judged(
   const found = ratios(with_, against, below);
   const quietEnough = noise.low >= 1 / toleratedNoise && noise.high <= toleratedNoise;
   return [...found.map(shown), quietEnough ? verdict(found[0]) : 'not decided'];
-}
-
-function shown({ ratio: r, low, high }: Ratio): string {
-  return `${r.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
 }
 
 function verdict({ low, high }: { readonly low: number; readonly high: number }): string {

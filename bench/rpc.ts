@@ -3,45 +3,56 @@
  * bytes; as a read over HTTP, beside Consul where CONSUL_BIN names one, with our gateways in both; and a handshake, beside
  * a bare tls.Server with the same certificates.
  *
- * Servers' CPU time counts, of both sides. On a busy machine the best of FED_BENCH_ROUNDS rounds (default 1) is told.
+ * Servers' CPU time counts, of both sides. Reads and handshakes are taken by turns; of calls, on a busy machine, the best of
+ * FED_BENCH_ROUNDS rounds (default 1) is told. ONLY=calls|reads|handshakes measures nothing else, READS_TURNS each so often.
  */
 import { alpn, dialAlpn, serverSni } from '@fed/alpn-mux';
 import { openRpcPool } from '@fed/rpc';
-import type { Site } from '../interop/consul/mixed.ts';
+import type { Mixed, Site } from '../interop/consul/mixed.ts';
 import { openBareTls } from './lib/bare-tls.ts';
 import { openBaseline } from './lib/child.ts';
 import { cpuSeconds } from './lib/cpu.ts';
 import { type Credentials, makeCredentials } from './lib/credentials.ts';
-import { httpReads, openPair, type Reads, type Size, sizes } from './lib/dc-reads.ts';
-import { compareHandshakes, type Handshakes, handshakeRows } from './lib/handshakes.ts';
+import { compareReads, openPair, type Reads, type Size, sizes } from './lib/dc-reads.ts';
+import { compareHandshakes, handshakeRows } from './lib/handshakes.ts';
 import { type Latencies, printTable, rate } from './lib/measure.ts';
+import { shown } from './lib/paired.ts';
 
 const host = '127.0.0.1';
 const seconds = 2;
 const rounds = Number(process.env['FED_BENCH_ROUNDS'] ?? 1);
+const readsTurns = Number(process.env['READS_TURNS'] ?? 8);
+const { ONLY: only = '' } = process.env;
 const callerCounts = [1, 32, 256];
-const handshakeTurns = 10;
+const handshakeTurns = 300;
+const firstWarmSeconds = 8;
+const warmSeconds = 2;
 const bytesOf: Record<Size, number> = { small: 1_500, large: 1_126_000 };
 
-interface Calls extends Latencies {
+interface Cost extends Latencies {
   readonly perSecond: number;
   /** Of everybody who takes part: caller, gateways, server. */
   readonly perCpuSecond: number;
 }
 
-interface Row<T> {
+interface Calls extends Cost {
   readonly who: string;
   readonly size: Size;
   readonly callers: number;
-  readonly best: T;
 }
 
-const calls: Row<Calls>[] = [];
-const reads: Row<Reads>[] = [];
-let shaken: readonly Handshakes[] = [];
-
+const wanted = (what: string): boolean => only === '' || only === what;
+const each = (Object.keys(sizes) as Size[]).flatMap((size) => callerCounts.map((count) => ({ size, count })));
+const result: Record<string, unknown> = { benchmark: 'rpc', rounds, seconds };
 {
   await using ours = await openPair('ours');
+  if (wanted('calls')) result['calls'] = await calls(ours);
+  if (wanted('handshakes')) result['handshakes'] = await handshakes(ours);
+  if (wanted('reads')) result['reads'] = await reads(ours);
+}
+console.log(JSON.stringify(result));
+
+async function calls(ours: Mixed): Promise<readonly Calls[]> {
   const [dc1, dc2] = ours.sites as [Site, Site];
   const credentials = makeCredentials(ours.folder);
   const [server, near, far] = [dc1.server, dc1.gateway, dc2.gateway].map((p) => p?.pid as number) as [
@@ -54,74 +65,77 @@ let shaken: readonly Handshakes[] = [];
     { who: 'one gateway', port: dc1.ports.gateway, pids: [server, near] },
     { who: 'two gateways', port: dc2.ports.gateway, pids: [server, near, far] },
   ];
-  for (const size of Object.keys(sizes) as Size[])
-    for (const callers of callerCounts) {
-      for (const { who, port, pids } of ways)
-        calls.push({
-          who,
-          size,
-          callers,
-          best: await best(() => rpcCalls(port, pids, size, callers, credentials)),
-        });
-      calls.push({
-        who: 'bare TLS',
-        size,
-        callers,
-        best: await best(() => bareCalls(size, callers, credentials)),
+  const rows: Calls[] = [];
+  for (const { size, count: callers } of each) {
+    for (const { who, port, pids } of ways)
+      rows.push({
+        ...{ who, size, callers },
+        ...(await best(() => rpcCalls(port, pids, size, callers, credentials))),
       });
-      reads.push({
-        who: 'ours',
-        size,
-        callers,
-        best: await best(() => httpReads(ours, size, callers, seconds)),
-      });
-    }
+    rows.push({
+      ...{ who: 'bare TLS', size, callers },
+      ...(await best(() => bareCalls(size, callers, credentials))),
+    });
+  }
+  printTable([
+    ['calls', 'reply', 'callers', '/s', '/CPU-s', 'p50 ms', 'p99 ms'],
+    ...rows.map(({ who, size, callers, perSecond, perCpuSecond, p50Ms, p99Ms }) =>
+      [who, size, callers, perSecond, perCpuSecond, p50Ms, p99Ms].map(String),
+    ),
+  ]);
+  console.log();
+  return rows;
+}
+
+async function handshakes(ours: Mixed) {
+  const { server, ports } = ours.sites[0] as Site;
+  const credentials = makeCredentials(ours.folder);
   await using bare = await openBaseline('tls-mutual', credentials.cert, credentials.key, credentials.ca);
-  const ourPort = { port: dc1.ports.server, pid: server };
-  shaken = await compareHandshakes(
-    { 'bare tls.Server': bare, 'our port': ourPort },
+  const all = await compareHandshakes(
+    { 'bare tls.Server': bare, 'our port': { port: ports.server, pid: server?.pid as number } },
     credentials,
     handshakeTurns,
   );
-}
-const consul = process.env['CONSUL_BIN'] ?? '';
-if (consul !== '') {
-  process.env['FED_PEER_CONSUL'] = consul;
-  await using pair = await openPair('consul');
-  for (const size of Object.keys(sizes) as Size[])
-    for (const callers of callerCounts)
-      reads.push({
-        who: 'Consul',
-        size,
-        callers,
-        best: await best(() => httpReads(pair, size, callers, seconds)),
-      });
+  printTable(handshakeRows(all));
+  console.log();
+  return all;
 }
 
-const byCost = (r: { readonly perSecond: number; readonly perCpuSecond: number } & Latencies): string[] => [
-  String(r.perSecond),
-  String(r.perCpuSecond),
-  `${r.p50Ms}`,
-  `${r.p99Ms}`,
-];
-const header = ['/s', '/CPU-s', 'p50 ms', 'p99 ms'];
-printTable([
-  ['calls', 'reply', 'callers', ...header],
-  ...calls.map(({ who, size, callers, best }) => [who, size, String(callers), ...byCost(best)]),
-]);
-console.log();
-printTable([
-  ['reads over HTTP', 'reply', 'readers', ...header, 'failed', 'ours beside it, per CPU-s'],
-  ...reads.map(({ who, size, callers, best }) => {
-    const ours = reads.find((row) => row.who === 'ours' && row.size === size && row.callers === callers);
-    const factor =
-      who === 'ours' ? '' : `${((ours?.best.perCpuSecond ?? 0) / best.perCpuSecond).toFixed(2)}×`;
-    return [who, size, String(callers), ...byCost(best), String(best.failed), factor];
-  }),
-]);
-console.log();
-printTable(handshakeRows(shaken));
-console.log(JSON.stringify({ benchmark: 'rpc', rounds, seconds, calls, reads, handshakes: shaken }));
+/** Consul's federation is open meanwhile, and idle while it is our turn. */
+async function reads(ours: Mixed): Promise<readonly Reads[]> {
+  const consul = process.env['CONSUL_BIN'] ?? '';
+  if (consul !== '') process.env['FED_PEER_CONSUL'] = consul;
+  await using theirs = consul === '' ? undefined : await openPair('consul');
+  const those = { ours, ...(theirs === undefined ? {} : { Consul: theirs }) };
+  const rows: Reads[] = [];
+  // V8 compiles what runs often, and takes some ten thousand reads until it has: whoever is measured first would pay for it.
+  for (const size of Object.keys(sizes) as Size[])
+    await compareReads(those, { size, readers: 32, turns: 0, seconds, warmSeconds: firstWarmSeconds });
+  for (const { size, count: readers } of each)
+    rows.push(...(await compareReads(those, { size, readers, turns: readsTurns, seconds, warmSeconds })));
+  printTable([
+    [
+      'reads over HTTP',
+      'reply',
+      'readers',
+      '/s',
+      '/CPU-s',
+      'p50 ms',
+      'p99 ms',
+      'failed',
+      'ours: /CPU-s',
+      'p99',
+    ],
+    ...rows.map(
+      ({ who, size, readers, perSecond, perCpuSecond, p50Ms, p99Ms, failed, perCpuRatio, p99Ratio }) => [
+        ...[who, size, readers, perSecond, perCpuSecond, p50Ms, p99Ms, failed].map(String),
+        ...(who === 'ours' ? [] : [shown(perCpuRatio), shown(p99Ratio)]),
+      ],
+    ),
+  ]);
+  console.log();
+  return rows;
+}
 
 /** The round that took least CPU time a turn: what disturbs a measurement only ever adds to it. */
 async function best<T extends { readonly perCpuSecond: number }>(measure: () => Promise<T>): Promise<T> {
@@ -139,7 +153,7 @@ async function rpcCalls(
   size: Size,
   callers: number,
   { identity }: Credentials,
-): Promise<Calls> {
+): Promise<Cost> {
   const sni = serverSni({ node: 'n1', datacenter: 'dc1', domain: 'consul' });
   await using pool = openRpcPool({
     dial: (_target, signal) =>
@@ -152,7 +166,7 @@ async function rpcCalls(
   );
 }
 
-async function bareCalls(size: Size, callers: number, { cert, key }: Credentials): Promise<Calls> {
+async function bareCalls(size: Size, callers: number, { cert, key }: Credentials): Promise<Cost> {
   await using baseline = await openBaseline('tls-reply', cert, key, String(bytesOf[size]));
   await using bare = await openBareTls(baseline.port, callers, bytesOf[size]);
   return await counted([baseline.pid], callers, () => bare.turn());
@@ -162,7 +176,7 @@ async function counted(
   pids: readonly number[],
   callers: number,
   turn: () => Promise<unknown>,
-): Promise<Calls> {
+): Promise<Cost> {
   await rate(0.5, callers, turn);
   const used = (): number => pids.reduce((sum, pid) => sum + cpuSeconds(pid), cpuSeconds(process.pid));
   const before = used();

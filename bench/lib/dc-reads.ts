@@ -1,5 +1,5 @@
 /**
- * dc-reads.ts: the federation in which reads across datacenters are measured, and the same reads over HTTP.
+ * dc-reads.ts: the federation in which reads across datacenters are measured, and the same reads over HTTP, by turns.
  *
  * Two datacenters, both of our servers or both of Consul's, with our gateways between them in either case, and the same
  * services in the first. Lives here: that. Must not live here: tables.
@@ -7,7 +7,8 @@
 import { type Kind, Mixed, type Site } from '../../interop/consul/mixed.ts';
 import { cpuSeconds } from './cpu.ts';
 import { HttpReader } from './http-load.ts';
-import { type Latencies, rate } from './measure.ts';
+import { type Latencies, percentiles, turns } from './measure.ts';
+import { type Block, block, dice, pooled, type Ratio, ratio, resampled } from './paired.ts';
 
 /** `small`: three instances with a check each. `large`: an answer of about 1 MiB. */
 export const sizes = { small: 'web', large: 'big' } as const;
@@ -44,38 +45,114 @@ async function register(at: Site, name: string, n: number, meta: Record<string, 
 }
 
 export interface Reads extends Latencies {
+  readonly who: string;
+  readonly size: Size;
+  readonly readers: number;
   readonly perSecond: number;
   /** Of both servers; gateways and readers are not counted. */
   readonly perCpuSecond: number;
   readonly bytes: number;
-  /** Answered with an error, within the seconds measured. */
+  /** Answered with an error, within the turns measured. */
   readonly failed: number;
+  /** The first of those compared to this one: reads per CPU-second. */
+  readonly perCpuRatio: Ratio;
+  /** The first of those compared to this one: p99 of all turns together. */
+  readonly p99Ratio: Ratio;
 }
 
-export async function httpReads(mixed: Mixed, size: Size, readers: number, seconds: number): Promise<Reads> {
-  const [dc1, dc2] = mixed.sites as [Site, Site];
-  const url = new URL(`${dc2.http}/v1/health/service/${sizes[size]}?passing&dc=dc1`);
-  const free = Array.from({ length: readers }, () => new HttpReader(url));
-  try {
-    let bytes = 0;
-    let failed = 0;
-    const turn = async (): Promise<void> => {
-      const reader = free.pop() as HttpReader;
-      const answer = await reader.turn();
-      if (answer.status === 200) bytes = answer.bytes;
-      else failed++;
-      free.push(reader);
-    };
-    await rate(1, readers, turn);
-    const used = (): number =>
-      [dc1, dc2].reduce((sum, { server }) => sum + cpuSeconds(server?.pid as number), 0);
-    const before = used();
-    const began = performance.now();
-    failed = 0;
-    const measured = await rate(seconds, readers, turn);
-    const turns = (measured.perSecond * (performance.now() - began)) / 1000;
-    return { ...measured, perCpuSecond: Math.round(turns / (used() - before)), bytes, failed };
-  } finally {
-    for (const reader of free) reader[Symbol.dispose]();
+interface Taken {
+  readonly tookMs: readonly number[];
+  readonly lastedSeconds: number;
+  readonly usedSeconds: number;
+}
+
+/**
+ * Reads of dc1 by clients of dc2, in federations which take turns: what the machine does meanwhile, it does to all. Before that
+ * each is asked for `warmSeconds`, without being measured.
+ */
+export async function compareReads(
+  those: Readonly<Record<string, Mixed>>,
+  o: {
+    readonly size: Size;
+    readonly readers: number;
+    readonly turns: number;
+    readonly seconds: number;
+    readonly warmSeconds: number;
+  },
+): Promise<readonly Reads[]> {
+  using open = new DisposableStack();
+  const all = Object.entries(those).map(([who, mixed]) => ({
+    who,
+    readers: open.use(new Readers(mixed, o.size, o.readers)),
+    took: [] as Taken[],
+  }));
+  for (const { readers } of all) await readers.read(o.warmSeconds);
+  for (const { readers } of all) readers.failed = 0;
+  for (let turn = 0; turn < o.turns; turn++)
+    for (const one of turn % 2 === 0 ? all : all.toReversed())
+      one.took.push(await one.readers.read(o.seconds));
+  const first = all[0]?.took ?? [];
+  const perCpu = (took: readonly Taken[]): number => reads(took) / total(took, 'usedSeconds');
+  const blocks = (took: readonly Taken[]): Block[] => took.map(({ tookMs }) => block(tookMs));
+  return all.map(({ who, readers, took }) => ({
+    who,
+    size: o.size,
+    readers: o.readers,
+    ...percentiles(took.flatMap(({ tookMs }) => tookMs)),
+    perSecond: Math.round(reads(took) / total(took, 'lastedSeconds')),
+    perCpuSecond: Math.round(perCpu(took)),
+    bytes: readers.bytes,
+    failed: readers.failed,
+    perCpuRatio: resampled(
+      o.turns,
+      (drawn) => perCpu(drawn.map((n) => first[n] as Taken)) / perCpu(drawn.map((n) => took[n] as Taken)),
+      dice(1),
+    ),
+    p99Ratio: ratio(blocks(first), blocks(took), pooled(0.99), dice(1)),
+  }));
+}
+
+function reads(took: readonly Taken[]): number {
+  return took.reduce((sum, { tookMs }) => sum + tookMs.length, 0);
+}
+
+function total(took: readonly Taken[], what: 'lastedSeconds' | 'usedSeconds'): number {
+  return took.reduce((sum, one) => sum + one[what], 0);
+}
+
+/** Connections of their own, which ask one question for ever. */
+class Readers implements Disposable {
+  bytes = 0;
+  failed = 0;
+  readonly #pids: readonly number[];
+  readonly #free: HttpReader[];
+
+  constructor(mixed: Mixed, size: Size, count: number) {
+    const [dc1, dc2] = mixed.sites as [Site, Site];
+    const url = new URL(`${dc2.http}/v1/health/service/${sizes[size]}?passing&dc=dc1`);
+    this.#pids = [dc1, dc2].map(({ server }) => server?.pid as number);
+    this.#free = Array.from({ length: count }, () => new HttpReader(url));
+  }
+
+  async read(seconds: number): Promise<Taken> {
+    const before = this.#cpuSeconds();
+    const { tookMs, lastedSeconds } = await turns(seconds, this.#free.length, () => this.#turn());
+    return { tookMs, lastedSeconds, usedSeconds: this.#cpuSeconds() - before };
+  }
+
+  async #turn(): Promise<void> {
+    const reader = this.#free.pop() as HttpReader;
+    const answer = await reader.turn();
+    if (answer.status === 200) this.bytes = answer.bytes;
+    else this.failed++;
+    this.#free.push(reader);
+  }
+
+  #cpuSeconds(): number {
+    return this.#pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  }
+
+  [Symbol.dispose](): void {
+    for (const reader of this.#free) reader[Symbol.dispose]();
   }
 }

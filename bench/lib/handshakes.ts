@@ -6,14 +6,16 @@
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from 'node:tls';
-import { cpuSeconds } from './cpu.ts';
+import { threadSeconds } from './cpu.ts';
 import type { Credentials } from './credentials.ts';
-import { type Latencies, percentiles, round } from './measure.ts';
+import { type Latencies, percentiles } from './measure.ts';
+import { dice, type Ratio, resampled, shown } from './paired.ts';
 
 const workers = 16;
 /** By number, not by time: a busy machine makes few in a second, and what is compared then is how well it was compiled. */
-const warmConnections = 1_500;
-const turnConnections = 200;
+const warmConnections = 6_000;
+/** Few, so that a machine that changes its mood does so for all. */
+const turnConnections = 20;
 const idleSeconds = 4;
 
 export interface Accepting {
@@ -21,26 +23,23 @@ export interface Accepting {
   readonly pid: number;
 }
 
-interface Turn extends Latencies {
-  /** Of the accepting process, less what it uses when nobody comes; clients are not counted. */
-  readonly perCpuSecond: number;
+interface Turn {
+  readonly tookMs: readonly number[];
+  /** CPU seconds of the accepting process, less what it uses when nobody comes; clients are not counted. */
+  readonly used: number;
 }
 
-/** Least, middle, most. */
-export type Spread = readonly [min: number, median: number, max: number];
-
-export interface Handshakes {
+export interface Handshakes extends Latencies {
   readonly who: string;
-  readonly perCpuSecond: Spread;
-  /** To the first of those compared, within the same turn. */
-  readonly ratio: Spread;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
+  /** Over all turns. */
+  readonly perCpuSecond: number;
+  /** To the first of those compared. */
+  readonly ratio: Ratio;
 }
 
 /**
- * They take turns of a few hundred connections, there and back again: a machine that grows slower or faster meanwhile does so for all. The
- * first is what the others are measured by.
+ * They take turns, there and back again, and what all turns of each used is compared: garbage is collected once in a thousand
+ * connections, and belongs to them. The first is what the others are measured by.
  */
 export async function compareHandshakes(
   those: Readonly<Record<string, Accepting>>,
@@ -60,22 +59,22 @@ export async function compareHandshakes(
     for (const one of turn % 2 === 0 ? all : all.toReversed())
       one.took.push(await measured(one.to, one.idle, credentials));
   const measure = all[0]?.took ?? [];
+  const used = (took: readonly Turn[], drawn: readonly number[]): number =>
+    drawn.reduce((sum, turn) => sum + (took[turn]?.used ?? 0), 0);
   return all.map(({ who, took }) => ({
     who,
-    perCpuSecond: spread(took.map((t) => t.perCpuSecond)),
-    ratio: spread(took.map((t, turn) => round(t.perCpuSecond / (measure[turn]?.perCpuSecond ?? 0)))),
-    p50Ms: spread(took.map((t) => t.p50Ms))[1],
-    p99Ms: spread(took.map((t) => t.p99Ms))[1],
+    ...percentiles(took.flatMap(({ tookMs }) => tookMs)),
+    perCpuSecond: Math.round((turns * turnConnections) / used(took, [...took.keys()])),
+    ratio: resampled(turns, (drawn) => used(measure, drawn) / used(took, drawn), dice(1)),
   }));
 }
 
 async function measured(to: Accepting, idlePerSecond: number, credentials: Credentials): Promise<Turn> {
-  const before = cpuSeconds(to.pid);
+  const before = threadSeconds(to.pid);
   const began = performance.now();
   const tookMs = await connections(turnConnections, to.port, credentials);
   const lasted = (performance.now() - began) / 1000;
-  const used = cpuSeconds(to.pid) - before - idlePerSecond * lasted;
-  return { ...percentiles(tookMs), perCpuSecond: Math.round(turnConnections / used) };
+  return { tookMs, used: threadSeconds(to.pid) - before - idlePerSecond * lasted };
 }
 
 async function connections(count: number, port: number, credentials: Credentials): Promise<number[]> {
@@ -110,21 +109,14 @@ async function handshake(port: number, { identity }: Credentials): Promise<void>
 
 /** CPU seconds a second. */
 async function idle(pid: number): Promise<number> {
-  const before = cpuSeconds(pid);
+  const before = threadSeconds(pid);
   await pause(idleSeconds * 1000);
-  return (cpuSeconds(pid) - before) / idleSeconds;
-}
-
-function spread(numbers: readonly number[]): Spread {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const at = (n: number): number => sorted[n] ?? 0;
-  return [at(0), at(sorted.length >> 1), at(sorted.length - 1)];
+  return (threadSeconds(pid) - before) / idleSeconds;
 }
 
 export function handshakeRows(all: readonly Handshakes[]): readonly (readonly string[])[] {
-  const text = ([min, median, max]: Spread): string => `${median} (${min} to ${max})`;
   return [
-    ['handshakes', 'per CPU-second', 'ratio', 'p50 ms', 'p99 ms'],
-    ...all.map((h) => [h.who, text(h.perCpuSecond), text(h.ratio), `${h.p50Ms}`, `${h.p99Ms}`]),
+    ['handshakes', 'per CPU-second', 'ratio (95 %)', 'p50 ms', 'p99 ms'],
+    ...all.map((h) => [h.who, String(h.perCpuSecond), shown(h.ratio), `${h.p50Ms}`, `${h.p99Ms}`]),
   ];
 }

@@ -13,6 +13,16 @@ export async function rate(
   workers: number,
   turn: () => Promise<unknown>,
 ): Promise<Latencies & { readonly perSecond: number }> {
+  const { tookMs, lastedSeconds } = await turns(seconds, workers, turn);
+  return { perSecond: Math.round(tookMs.length / lastedSeconds), ...percentiles(tookMs) };
+}
+
+/** The same, each turn told; they lasted until the last of them was over. */
+export async function turns(
+  seconds: number,
+  workers: number,
+  turn: () => Promise<unknown>,
+): Promise<{ readonly tookMs: number[]; readonly lastedSeconds: number }> {
   const tookMs: number[] = [];
   const began = performance.now();
   const until = began + seconds * 1000;
@@ -25,8 +35,7 @@ export async function rate(
       }
     }),
   );
-  const perSecond = tookMs.length / ((performance.now() - began) / 1000);
-  return { perSecond: Math.round(perSecond), ...percentiles(tookMs) };
+  return { tookMs, lastedSeconds: (performance.now() - began) / 1000 };
 }
 
 export function percentiles(tookMs: number[]): Latencies {

@@ -81,11 +81,28 @@ export function ratio(
   below: (n: number) => number,
 ): Ratio {
   const drawn = (of: readonly Block[]): readonly Block[] => of.map(() => of[below(of.length)] as Block);
-  const all = Array.from({ length: draws }, () => measure(drawn(with_)) / measure(drawn(without))).sort(
-    (a, b) => a - b,
-  );
+  const one = (): number => measure(drawn(with_)) / measure(drawn(without));
+  return between(measure(with_) / measure(without), one);
+}
+
+/** `of` all turns, and of as many drawn from them again and again: what was measured in one turn stays together. */
+export function resampled(
+  turns: number,
+  of: (drawn: readonly number[]) => number,
+  below: (n: number) => number,
+): Ratio {
+  const each = Array.from({ length: turns }, (_, turn) => turn);
+  return between(of(each), () => of(each.map(() => below(turns))));
+}
+
+function between(ratio: number, draw: () => number): Ratio {
+  const all = Array.from({ length: draws }, draw).sort((a, b) => a - b);
   const at = (part: number): number => all[Math.floor(part * draws)] as number;
-  return { ratio: measure(with_) / measure(without), low: at(0.025), high: at(0.975) };
+  return { ratio, low: at(0.025), high: at(0.975) };
+}
+
+export function shown({ ratio: r, low, high }: Ratio): string {
+  return `${r.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
 }
 
 /** A dice that can be thrown again: mulberry32. */
