@@ -32,14 +32,16 @@ function served() {
     'S.Wait': () => new Promise((resolve) => open.push(() => resolve('opened'))),
   });
   const rpc = new ServedRpc({ registry, clock, log: (event) => events.push(event) });
+  const blamed: string[] = [];
   const come = (by: 'multi' | 'single'): Duplex => {
     const [ours, theirs] = duplexPair();
     ours.on('error', () => {});
     const at = { host: '127.0.0.1', port: 1 };
-    rpc[by]({ stream: theirs, remote: at, local: at, tls: false, typeByte: 4 } as Accepted);
+    const blame = (): void => void blamed.push(by);
+    rpc[by]({ stream: theirs, remote: at, local: at, tls: false, typeByte: 4, blame } as Accepted);
     return ours;
   };
-  return { rpc, clock, events, come, open };
+  return { rpc, clock, events, come, open, blamed };
 }
 
 async function settled(): Promise<void> {
@@ -47,7 +49,7 @@ async function settled(): Promise<void> {
 }
 
 test('what callers do right and wrong is counted, each by its kind', async () => {
-  const { rpc, events, come } = served();
+  const { rpc, events, come, blamed } = served();
   const one = come('single');
   one.resume();
   for (const method of ['S.Ok', 'S.No', 'S.Bug', 'S.Nothing']) one.write(request(method));
@@ -68,6 +70,7 @@ test('what callers do right and wrong is counted, each by its kind', async () =>
   expect(events.map(({ code }) => code)).toEqual(
     expect.arrayContaining(['rpc_defect', 'rpc_refused', 'rpc_malformed', 'rpc_peer_protocol']),
   );
+  expect(blamed).toEqual(['single', 'multi']); // for nonsense; not for a method that we do not have
 });
 
 test('drain waits for calls that run, tells callers to go elsewhere, and has a limit', async () => {

@@ -83,8 +83,9 @@ export class ServedRpc {
     void connection.closed.then(({ code, text }) => {
       this.#connections.delete(connection);
       count(this.#ended, code);
-      if (code === 'peer_protocol')
-        this.#log({ level: 'warn', code: 'rpc_peer_protocol', text: `${from(conn)}: ${text}` });
+      if (code !== 'peer_protocol') return;
+      conn.blame();
+      this.#log({ level: 'warn', code: 'rpc_peer_protocol', text: `${from(conn)}: ${text}` });
     });
   }
 
@@ -99,6 +100,7 @@ export class ServedRpc {
         this.#log({ level: 'info', code: 'rpc_refused', text: `${from(conn)}: ${r.text}` });
         break;
       case 'peerFault':
+        conn.blame();
         count(this.#peerFaults, r.error.code);
         this.#log({ level: 'warn', code: `rpc_${r.error.code}`, text: `${from(conn)}: ${r.error.message}` });
         break;

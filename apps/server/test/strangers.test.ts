@@ -1,6 +1,6 @@
 /**
- * Strangers whose certificates are wrong, on real processes: one from an address of his own is turned away before TLS, one who
- * comes through a gateway is not, because everybody else comes from that address, too.
+ * Strangers whose certificates are wrong, or their manners, on real processes: one from an address of his own is turned away
+ * before TLS, one who comes through a gateway is not, because everybody else comes from that address, too.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
@@ -41,12 +41,17 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Comes, and is gone: with the protocol that was agreed on, or without having been let in. */
-async function come(port: number, who: ConnectionOptions, localAddress: string): Promise<string | undefined> {
+/** Comes, and is gone: with the protocol that was agreed on, or without having been let in. Who has something to say waits for the end. */
+async function come(
+  port: number,
+  who: ConnectionOptions,
+  localAddress: string,
+  said?: { readonly protocol: string; readonly bytes: Uint8Array },
+): Promise<string | undefined> {
   const socket = connect({
     socket: connectPlain({ host: '127.0.0.1', port, localAddress }),
     servername: 'n1.server.dc1.consul',
-    ALPNProtocols: ['consul/rpc-single'],
+    ALPNProtocols: [said?.protocol ?? 'consul/rpc-single'],
     checkServerIdentity: () => undefined,
     ...who,
   });
@@ -54,7 +59,8 @@ async function come(port: number, who: ConnectionOptions, localAddress: string):
   socket.on('error', () => {});
   socket.on('secureConnect', () => {
     agreed = socket.alpnProtocol || undefined;
-    if (who === right) socket.destroy();
+    if (said !== undefined) socket.write(said.bytes);
+    else if (who === right) socket.destroy();
   });
   socket.on('end', () => socket.destroy());
   socket.resume();
@@ -63,6 +69,10 @@ async function come(port: number, who: ConnectionOptions, localAddress: string):
 }
 
 async function refused(code: string): Promise<number> {
+  return await counted('fed.door.refused', code);
+}
+
+async function counted(name: string, code: string): Promise<number> {
   interface Metrics {
     readonly Counters: readonly {
       readonly Name: string;
@@ -71,7 +81,7 @@ async function refused(code: string): Promise<number> {
     }[];
   }
   const { Counters } = await federation.get<Metrics>('dc1', '/v1/agent/metrics');
-  return Counters.find(({ Name, Labels }) => Name === 'fed.door.refused' && Labels.code === code)?.Sum ?? 0;
+  return Counters.find(({ Name, Labels }) => Name === name && Labels.code === code)?.Sum ?? 0;
 }
 
 const logLines = (code: string): number =>
@@ -100,6 +110,23 @@ test.runIf(process.platform === 'linux')(
     expect(tried).toBeGreaterThanOrEqual(10); // and one more each second that this took
     expect(away).toBeGreaterThan(0);
     expect(logLines('too_many_failures')).toBe(1);
+    expect(await come(serverPort, right, '127.0.0.10')).toBe('consul/rpc-single');
+  },
+);
+
+test.runIf(process.platform === 'linux')(
+  'so is one with a good certificate who breaks the rules of yamux',
+  async () => {
+    const { serverPort } = federation.site('dc1');
+    const ended = (): Promise<number> => counted('fed.rpc.server.ended', 'peer_protocol');
+    const [before, awayBefore] = [await ended(), await refused('too_many_failures')];
+    const said = { protocol: 'consul/rpc-multi', bytes: Buffer.alloc(12, 9) };
+    for (let n = 0; n < times; n++) await come(serverPort, right, '127.0.0.11', said);
+    const tried = (await ended()) - before;
+    const away = (await refused('too_many_failures')) - awayBefore;
+    expect(tried + away).toBe(times);
+    expect(tried).toBeGreaterThanOrEqual(10);
+    expect(away).toBeGreaterThan(0);
     expect(await come(serverPort, right, '127.0.0.10')).toBe('consul/rpc-single');
   },
 );

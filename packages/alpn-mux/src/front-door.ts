@@ -237,6 +237,12 @@ class Shell implements FrontDoor, House {
     this.#box.vouch(visitor.remote.host);
   }
 
+  blamed(visitor: Visitor): void {
+    const { host } = visitor.remote;
+    if (this.#certified.delete(visitor)) this.#box.retract(host);
+    this.#box.failed(host, this.#clock.now());
+  }
+
   #settle(visitor: Visitor): void {
     if (this.#onProbation.delete(visitor)) this.#box.settle(visitor.remote.host);
   }

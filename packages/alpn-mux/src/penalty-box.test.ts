@@ -59,6 +59,21 @@ test('an address that a certified peer is connected from is never turned away, n
   expect(box.admit(bad, 600_001)).toBe('begins');
 });
 
+test('a certified peer that turned out to be bad speaks for nobody; others from there still do', () => {
+  const box = new PenaltyBox(settings);
+  box.vouch(bad);
+  box.retract(bad);
+  failing(box, bad, 3, 0);
+  expect(box.admit(bad, 0)).toBe('begins');
+  box.vouch(bad);
+  box.vouch(bad);
+  box.retract(bad);
+  expect(box.admit(bad, 0)).toBe('welcome');
+  box.release(bad, 0);
+  failing(box, bad, 3, 0);
+  expect(box.admit(bad, 0)).toBe('welcome');
+});
+
 test('nor one that the owner of the door vouches for', () => {
   const box = new PenaltyBox(settings, (host) => host === bad);
   failing(box, bad, 100, 0);

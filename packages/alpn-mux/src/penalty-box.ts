@@ -6,7 +6,8 @@
  * from there is turned away before a byte is read. From an address that has failed lately no more are let in at once than may
  * fail. Whoever is mended at the other end is let in again within seconds.
  * An address is not a peer: behind a gateway's there are many, and one of them must not shut out the others. So an address that
- * a certified peer is connected from, or was a while ago, is never turned away; nor one the owner of the door vouches for.
+ * a certified peer is connected from, or was a while ago, is never turned away; nor one the owner of the door vouches for. A
+ * certified peer that breaks the rules of its protocol has failed, too, and speaks for nobody any more.
  * Lives here: that arithmetic, in bounded memory. Must not live here: sockets, what a failure is (door.ts).
  */
 import { isIPv6 } from 'node:net';
@@ -102,7 +103,7 @@ export class PenaltyBox {
     if (bucket !== undefined) bucket.pending = Math.max(0, bucket.pending - 1);
   }
 
-  /** A certified peer came in from there; `release` when it goes. */
+  /** A certified peer came in from there; `release` when it goes, or `retract` when it turns out to be bad. */
   vouch(host: string): void {
     const source = sourceOf(host);
     this.#open.set(source, (this.#open.get(source) ?? 0) + 1);
@@ -111,15 +112,22 @@ export class PenaltyBox {
 
   release(host: string, now: number): void {
     const source = sourceOf(host);
-    const left = (this.#open.get(source) ?? 1) - 1;
-    if (left > 0) {
-      this.#open.set(source, left);
-      return;
-    }
-    this.#open.delete(source);
+    if (this.#left(source) > 0) return;
     this.#good.delete(source);
     this.#good.set(source, now + vouchedMs);
     forgetOldest(this.#good, goodMax);
+  }
+
+  retract(host: string): void {
+    this.#left(sourceOf(host));
+  }
+
+  /** How many certified peers are connected from there when one has gone. */
+  #left(source: string): number {
+    const left = (this.#open.get(source) ?? 1) - 1;
+    if (left > 0) this.#open.set(source, left);
+    else this.#open.delete(source);
+    return left;
   }
 
   #fill(bucket: Bucket, now: number): void {

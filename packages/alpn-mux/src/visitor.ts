@@ -35,6 +35,11 @@ export interface Accepted {
   readonly tls: boolean;
   /** Present if the peer showed a certificate; then it chains to our CA. */
   readonly peer?: PeerIdentity;
+  /**
+   * For a handler whose peer broke the rules of its protocol, before the connection ends: to the peer's address it counts as a
+   * failure, and for it as no recommendation (penalty-box.ts).
+   */
+  blame(): void;
 }
 export type Handler = (conn: Accepted) => void;
 
@@ -52,6 +57,8 @@ export interface House {
   leftEarly(): void;
   /** `certified`: with a certificate of our CA. */
   handedOver(visitor: Visitor, certified: boolean): void;
+  /** Whoever it was handed over to blames him. */
+  blamed(visitor: Visitor): void;
 }
 
 /** Whoever listens hears 'close' next; without a listener an error would end the process. */
@@ -171,6 +178,7 @@ export class Visitor {
       remote: this.remote,
       local: this.local,
       tls: tls !== undefined,
+      blame: () => this.#house.blamed(this),
     };
     if (to.kind === 'alpn') conn.alpn = to.alpn;
     else conn.typeByte = to.typeByte;

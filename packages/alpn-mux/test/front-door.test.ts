@@ -517,6 +517,31 @@ describe('limits', () => {
       expect(door.stats().refused).toEqual({ certificate_untrusted: 12, too_many_failures: 88 });
     });
 
+    test('is one, too, whose certified peers are blamed by the handler; a good one beside them is its advocate', async () => {
+      const { door, next } = await open();
+      const misbehave = async (): Promise<void> => {
+        const peer = native(door);
+        await echoed(peer, 'x');
+        (await next()).blame();
+        peer.destroy();
+        await quiet(door);
+      };
+      for (let n = 0; n < 10; n++) await misbehave();
+      await fate(native(door));
+      expect(door.stats().refused).toEqual({ too_many_failures: 1 });
+
+      const { door: other, next: nextThere } = await open();
+      expect(await echoed(native(other), 'good')).toBe('good');
+      await nextThere();
+      for (let n = 0; n < 30; n++) {
+        const peer = native(other);
+        expect(await echoed(peer, 'x')).toBe('x');
+        (await nextThere()).blame();
+        peer.destroy();
+      }
+      expect(other.stats().refused).toEqual({});
+    });
+
     test('connections that say nothing and go are no failures', async () => {
       const { door } = await open();
       for (let n = 0; n < 30; n++) {

@@ -67,6 +67,7 @@ export class DoorPort implements Listener, FrontDoor {
       local: this.address,
       tls: true,
       sni,
+      blame: () => {}, // nobody is turned away here: addresses are whole datacenters
       ...by,
       peer: { names, server: { node, datacenter }, fingerprint: `${node}.${datacenter}` },
     });
