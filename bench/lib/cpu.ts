@@ -3,7 +3,7 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, constants, setPriority } from 'node:os';
 
 const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
@@ -37,6 +37,16 @@ export function pin(pid: number, core: number): boolean {
   return (
     spawnSync('taskset', ['-a', '-p', '-c', String(core), String(pid)], { stdio: 'ignore' }).status === 0
   );
+}
+
+/** Its main thread runs before others that want the same core, or after them, more or less. Whether it was done. */
+export function prefer(pid: number, to: 'before' | 'after'): boolean {
+  try {
+    setPriority(pid, to === 'before' ? constants.priority.PRIORITY_HIGHEST : constants.priority.PRIORITY_LOW);
+    return true;
+  } catch {
+    return false; // only root may go before others
+  }
 }
 
 /** Raises, if it may, how many files we and our children may have open; answers how many that is now. */

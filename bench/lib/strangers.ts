@@ -22,8 +22,8 @@ export interface Stranger {
   readonly what: string;
   /** Counter of `/v1/agent/metrics` that must grow by one, without its prefix, and its label. */
   readonly counter: readonly [name: string, code?: string];
-  /** It shows a certificate that the port accepts, so that its handshake is a whole one. */
-  readonly certified: boolean;
+  /** He breaks no rule: he is let in and answered, though not as he hoped. */
+  readonly answered: boolean;
   /** From this address; resolves when the connection is over, or has been answered. */
   come(from: string): Promise<void>;
 }
@@ -58,7 +58,7 @@ export async function strangersAt(door: Door): Promise<readonly Stranger[]> {
   const plain = (what: string, code: string, bytes: Uint8Array): Stranger => ({
     what,
     counter: ['door.refused', code],
-    certified: false,
+    answered: false,
     come: async (from) => {
       const socket = open(door, from);
       if (bytes.length > 0) socket.write(bytes);
@@ -68,7 +68,7 @@ export async function strangersAt(door: Door): Promise<readonly Stranger[]> {
   const certified = (what: string, context: SecureContext): Stranger => ({
     what,
     counter: ['door.refused', 'certificate_untrusted'],
-    certified: false,
+    answered: false,
     come: async (from) => await over(secure(door, from, context, 'consul/rpc-multi')),
   });
   const spoken = (
@@ -80,7 +80,7 @@ export async function strangersAt(door: Door): Promise<readonly Stranger[]> {
   ): Stranger => ({
     what,
     counter,
-    certified: true,
+    answered: counter[0].startsWith('rpc.server.calls'),
     come: async (from) => {
       const socket = secure(door, from, context, protocol);
       socket.write(Buffer.concat(parts));
