@@ -93,8 +93,8 @@ describe('peers that were seen before', () => {
     expect(memory.identityOf(made(2))).toBe(second);
     expect(memory.identityOf(made(1))).not.toBe(first);
     expect(memory.identityOf(made(1))).toEqual(first);
-    const huge = memory.identityOf(made(3, 5_000));
-    expect(memory.identityOf(made(3, 5_000))).not.toBe(huge);
+    const huge = memory.identityOf(made(300, 5_000));
+    expect(memory.identityOf(made(300, 5_000))).not.toBe(huge);
   });
 });
 

@@ -2,8 +2,8 @@
  * peer-memory.ts: certificates that were read before need not be read again.
  *
  * The same servers come again and again, and reading the names off a certificate costs more than everything else the door
- * does for one of them. What is kept was read from those very bytes and depends on nothing else, so it is never outdated;
- * whether the certificate is good is judged by TLS each time.
+ * does for one of them. What is kept depends on the certificate's bytes alone, and its SHA-256 stands for those, so it is never
+ * outdated; whether the certificate is good is judged by TLS each time.
  * Lives here: which are kept. Must not live here: what a certificate says (peer-identity.ts).
  */
 import type { X509Certificate } from 'node:crypto';
@@ -28,12 +28,12 @@ export class PeerMemory {
     certificate: Pick<X509Certificate, 'raw' | 'subjectAltName' | 'fingerprint256' | 'validTo'> | undefined,
   ): PeerIdentity | undefined {
     if (certificate === undefined) return undefined;
-    const key = certificate.raw.toString('latin1');
-    const known = this.#kept.get(key);
+    const { fingerprint256 } = certificate;
+    const known = this.#kept.get(fingerprint256);
     if (known !== undefined) return known;
     const identity = peerIdentity(certificate, this.#domain);
-    if (identity === undefined || key.length > certificateBytesMax) return identity;
-    this.#kept.set(key, identity);
+    if (identity === undefined || certificate.raw.length > certificateBytesMax) return identity;
+    this.#kept.set(fingerprint256, identity);
     forgetOldest(this.#kept, keptMax);
     return identity;
   }
