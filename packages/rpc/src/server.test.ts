@@ -344,6 +344,16 @@ describe('limits', () => {
   });
 });
 
+test('a caller that has said nothing yet is told to go elsewhere, too', async () => {
+  const { server, session } = multi({});
+  expect(server.stats()).toEqual({ callsRunning: 0, streams: 0 });
+  await server.drain();
+  await settled();
+  expect(session.mayOpen).toBe(false);
+  await server[Symbol.asyncDispose]();
+  expect((await server.closed).code).toBe('closed');
+});
+
 test('a method name without a service, or given twice, is a bug', () => {
   const registry = new RpcRegistry();
   registry.register({ 'A.B': () => null });

@@ -9,7 +9,8 @@ import type { Clock } from './ports.ts';
 import type { RpcRegistry } from './registry.ts';
 import { type ConnectionDesk, type RpcReport, serveStream } from './served-stream.ts';
 import { systemClock } from './system.ts';
-import { openYamux, type SessionEnd } from './yamux/session.ts';
+import { LateSession } from './yamux/late-session.ts';
+import type { SessionEnd } from './yamux/session.ts';
 import type { YamuxConfig } from './yamux/session-events.ts';
 
 export interface ServeOptions {
@@ -99,22 +100,39 @@ class Desk implements ConnectionDesk {
 
 /** Serves a connection that speaks yamux, each stream a sequence of requests. Owns `conn`. */
 export function serveMulti(conn: Duplex, registry: RpcRegistry, o: ServeOptions = {}): RpcConnection {
-  const desk = new Desk(registry, o);
-  const session = openYamux(conn, {
-    role: 'server',
-    onStream: (stream) => serveStream(stream, desk),
-    ...(o.yamux === undefined ? {} : { config: o.yamux }),
-    ...(o.clock === undefined ? {} : { clock: o.clock }),
-  });
-  return {
-    closed: session.closed,
-    drain: () => {
-      session.goAway();
-      return desk.idle();
-    },
-    stats: () => ({ callsRunning: desk.calls, streams: session.stats().streams }),
-    [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
-  };
+  return new MultiConnection(conn, new Desk(registry, o), o);
+}
+
+class MultiConnection implements RpcConnection {
+  readonly #desk: Desk;
+  readonly #session: LateSession;
+
+  constructor(conn: Duplex, desk: Desk, { yamux: config, clock }: ServeOptions) {
+    this.#desk = desk;
+    this.#session = new LateSession(conn, {
+      role: 'server',
+      onStream: (stream) => serveStream(stream, desk),
+      ...(config && { config }),
+      ...(clock && { clock }),
+    });
+  }
+
+  get closed(): Promise<SessionEnd> {
+    return this.#session.closed;
+  }
+
+  drain(): Promise<void> {
+    this.#session.goAway();
+    return this.#desk.idle();
+  }
+
+  stats(): { readonly callsRunning: number; readonly streams: number } {
+    return { callsRunning: this.#desk.calls, streams: this.#session.streams };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#session[Symbol.asyncDispose]();
+  }
 }
 
 /** Serves a connection that is itself one sequence of requests. Owns `conn`. */

@@ -28,6 +28,8 @@ export interface YamuxOptions {
   readonly onStream?: (stream: YamuxStream) => void;
   readonly config?: Partial<YamuxConfig>;
   readonly clock?: Clock;
+  /** Since when `conn` has spoken yamux, if not from now on: the first ping is due `keepaliveMs` later. */
+  readonly openedAt?: number;
 }
 
 export interface SessionEnd {
@@ -98,7 +100,7 @@ export class YamuxSession implements AsyncDisposable {
     this.#onStream = o.onStream;
     let config = o.config === undefined ? yamuxDefaults : { ...yamuxDefaults, ...o.config };
     if (o.onStream === undefined) config = { ...config, peerStreamsMax: 0 };
-    this.#core = new YamuxCore(o.role, config, this.#clock.now());
+    this.#core = new YamuxCore(o.role, config, o.openedAt ?? this.#clock.now());
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
