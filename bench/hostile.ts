@@ -56,14 +56,15 @@ try {
   const credentials = await doorCredentials(await oldCa(folder));
   await using server = await openOurs(folder);
   await using attacker = await openAttacker(server.serverPort, credentials);
-  const { ca, own } = credentials;
-  const identity = new TlsIdentity({ ca: [ca], cert: own.certificate, key: own.key });
+  const { ca, own: good } = credentials;
+  const identity = new TlsIdentity({ ca: [ca], cert: good.certificate, key: good.key });
   await using pools = new AsyncDisposableStack();
   const ask = Array.from({ length: clients }, () => asking(pools.use(open(server.serverPort, identity))));
   await Promise.all(ask.map((one) => one()));
   prefer(attacker.pid, 'after');
   const first = prefer(server.pid, 'before') && prefer(process.pid, 'before');
-  const apart = [pin(server.pid, 0), pin(attacker.pid, 1), pin(process.pid, 1)].every(Boolean); // ourselves last: it counts cores
+  const own = (pid: number, core: number): boolean => pin(pid, core, 'main'); // who collects garbage beside it may go elsewhere
+  const apart = [own(server.pid, 0), own(attacker.pid, 1), own(process.pid, 1)].every(Boolean); // ourselves last: it counts cores
   console.log(
     `windows of ${windowMs / 1000} s, ${rounds} of each attack; seed ${seed}; ` +
       `cores of their own: ${apart ? 'yes' : 'no'}; before others on the machine: ${first ? 'yes' : 'no'}`,

@@ -31,12 +31,11 @@ export function rssKiB(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }
 
-/** All its threads on this core, if the machine has more than one and taskset. Whether it was done. */
-export function pin(pid: number, core: number): boolean {
+/** All its threads, or the main one, on this core, if the machine has more than one and taskset. Whether it was done. */
+export function pin(pid: number, core: number, threads: 'all' | 'main' = 'all'): boolean {
   if (availableParallelism() < 2) return false;
-  return (
-    spawnSync('taskset', ['-a', '-p', '-c', String(core), String(pid)], { stdio: 'ignore' }).status === 0
-  );
+  const args = [...(threads === 'all' ? ['-a'] : []), '-p', '-c', String(core), String(pid)];
+  return spawnSync('taskset', args, { stdio: 'ignore' }).status === 0;
 }
 
 /** Its main thread runs before others that want the same core, or after them, more or less. Whether it was done. */
