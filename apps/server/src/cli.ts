@@ -4,7 +4,6 @@
  * loaded only when asked for, so that `fed members` starts as fast as Node does.
  */
 import { Command, CommanderError, Option } from 'commander';
-import { settleHeap } from './heap.ts';
 import { version } from './version.ts';
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -41,7 +40,6 @@ async function main(argv: readonly string[]): Promise<void> {
     .option('--primary-gateway <host:port...>', 'primary_gateways; may be repeated')
     .option('--log-level <level>', 'log_level')
     .action(async (flags: Record<string, unknown>) => {
-      settleHeap();
       const { serverCommand } = await import('./commands/server-command.ts');
       process.exitCode = await serverCommand(flags);
     });

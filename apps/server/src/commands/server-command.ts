@@ -5,6 +5,7 @@
 import { ConfigError, resolveConfig } from '../config/config.ts';
 import { loadFiles, parseDocument } from '../config/load.ts';
 import type { FileConfig } from '../config/schema.ts';
+import { settleHeap } from '../heap.ts';
 import { openLog } from '../log.ts';
 import { systemWorld } from '../world.ts';
 
@@ -17,6 +18,7 @@ export interface StopReason {
 }
 
 export async function serverCommand(flags: Readonly<Record<string, unknown>>): Promise<number> {
+  settleHeap();
   const files = ['config', 'configFile', 'configDir'].flatMap((flag) => strings(flags[flag]));
   /** At the start, and at every reload. */
   const readConfig = () => resolveConfig(loadFiles(files, flagConfig(flags)));
