@@ -35,10 +35,8 @@ const baselines = {
     HAPROXY_BIN: () => debian('haproxy', 'haproxy', process.env.HAPROXY_BIN),
     ENVOY_BIN: () => envoy(envoyVersions.newest),
   },
+  hostile: { WRK_BIN: () => debian('wrk', 'wrk', process.env.WRK_BIN) },
 };
-
-/** For node. Whose clients are the measure stops for its own garbage as briefly as it can. */
-const flags = { hostile: ['--single-threaded-gc', '--max-semi-space-size=1'] };
 
 function found(name) {
   const environment = {};
@@ -56,7 +54,7 @@ for (const name of asked.length > 0 ? asked : known) {
   const file = fileURLToPath(new URL(`${name}.ts`, import.meta.url));
   const { status } = spawnSync(
     process.execPath,
-    ['--conditions=@fed/source', '--disable-warning=ExperimentalWarning', ...(flags[name] ?? []), file],
+    ['--conditions=@fed/source', '--disable-warning=ExperimentalWarning', file],
     { stdio: 'inherit', env: { ...process.env, ...found(name) } },
   );
   if (status !== 0) process.exit(status ?? 1);

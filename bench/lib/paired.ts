@@ -21,7 +21,7 @@ export function block(tookMs: Iterable<number>): Block {
 }
 
 /** In ms. */
-export function percentile(blocks: readonly Block[], q: number): number {
+function percentile(blocks: readonly Block[], q: number): number {
   const sum = new Uint32Array(bins);
   let total = 0;
   for (const each of blocks)
@@ -47,40 +47,20 @@ export interface Ratio {
 
 const draws = 500;
 
-/** What a set of blocks comes to, in ms. */
-export type Measure = (blocks: readonly Block[]) => number;
-
-/** Of all calls together. One burst of noise may be all of it. */
+/** Of all calls together, in ms. */
 export const pooled =
-  (q: number): Measure =>
-  (blocks) =>
+  (q: number) =>
+  (blocks: readonly Block[]): number =>
     percentile(blocks, q);
 
-/**
- * Of the block that a quarter are better than. What goes on all the time is in every block; what other programs on the machine do
- * comes and goes, and only ever makes things slower: it is in the others.
- */
-export const quiet = (q: number): Measure => {
-  const known = new Map<Block, number>();
-  const of = (one: Block): number => {
-    const found = known.get(one) ?? percentile([one], q);
-    known.set(one, found);
-    return found;
-  };
-  return (blocks) => {
-    const each = blocks.map(of).sort((a, b) => a - b);
-    return each[Math.floor(each.length / 4)] as number;
-  };
-};
-
 /** `measure` of `with_` over that of `without`. `below(n)`: the dice. */
-export function ratio(
-  with_: readonly Block[],
-  without: readonly Block[],
-  measure: Measure,
+export function ratio<T>(
+  with_: readonly T[],
+  without: readonly T[],
+  measure: (some: readonly T[]) => number,
   below: (n: number) => number,
 ): Ratio {
-  const drawn = (of: readonly Block[]): readonly Block[] => of.map(() => of[below(of.length)] as Block);
+  const drawn = (of: readonly T[]): readonly T[] => of.map(() => of[below(of.length)] as T);
   const one = (): number => measure(drawn(with_)) / measure(drawn(without));
   return between(measure(with_) / measure(without), one);
 }
