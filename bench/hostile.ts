@@ -57,7 +57,7 @@ try {
   await using attacker = await openAttacker(server.serverPort, credentials);
   await using good = goodClient(server.serverPort, credentials);
   await good.ask();
-  const apart = pin(server.pid, 0, 'main') && pin(attacker.pid, 1, 'main');
+  const apart = pin(server.pid, 0, 'main') && pin(attacker.pid, 1);
   const first = prefer(server.pid, 'before') && prefer(attacker.pid, 'after');
   console.log(
     `windows of ${windowSeconds} s, ${rounds} of each attack; seed ${seed}; ` +

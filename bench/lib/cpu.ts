@@ -38,10 +38,12 @@ export function pin(pid: number, core: number, threads: 'all' | 'main' = 'all'):
   return spawnSync('taskset', args, { stdio: 'ignore' }).status === 0;
 }
 
-/** Its main thread runs before others that want the same core, or after them, more or less. Whether it was done. */
+/** Its threads run before others that want the same core, or after them, more or less. Whether it was done. */
 export function prefer(pid: number, to: 'before' | 'after'): boolean {
   try {
-    setPriority(pid, to === 'before' ? constants.priority.PRIORITY_HIGHEST : constants.priority.PRIORITY_LOW);
+    const { PRIORITY_HIGHEST, PRIORITY_LOW } = constants.priority;
+    for (const thread of readdirSync(`/proc/${pid}/task`))
+      setPriority(Number(thread), to === 'before' ? PRIORITY_HIGHEST : PRIORITY_LOW);
     return true;
   } catch {
     return false; // only root may go before others
