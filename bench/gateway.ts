@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { clientHello } from './lib/client-hello.ts';
 import { openFilesMax, pin, rssKiB, threadSeconds } from './lib/cpu.ts';
-import { type Latencies, percentiles, printTable, round } from './lib/measure.ts';
+import { type Latencies, median, percentiles, printTable, round } from './lib/measure.ts';
 import { openEnvoys, openGateway, openHaproxy, type Relayer, sni } from './lib/proxies.ts';
 
 const host = '127.0.0.1';
@@ -254,8 +254,4 @@ function report(): void {
 
 function shown(value: number | undefined, unit: string): string {
   return value === undefined ? '' : `${value} ${unit}`;
-}
-
-function median(all: readonly number[]): number {
-  return all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? Number.NaN;
 }

@@ -18,7 +18,7 @@ import { type AgentProcess, openOurs } from './lib/agents.ts';
 import { type Attacker, openAttacker } from './lib/attacker.ts';
 import { openFilesMax, pin, prefer } from './lib/cpu.ts';
 import { type DoorCredentials, doorAt, doorCredentials, oldCa } from './lib/door-credentials.ts';
-import { printTable } from './lib/measure.ts';
+import { median, printTable } from './lib/measure.ts';
 import { dice, type Ratio, ratio, shown } from './lib/paired.ts';
 import { type Door, strangersAt } from './lib/strangers.ts';
 import { type Readings, readFor } from './lib/wrk.ts';
@@ -196,21 +196,15 @@ async function refused({ url }: AgentProcess): Promise<number> {
 }
 
 function p99Of(windows: readonly Readings[]): number {
-  return middle(windows.map(({ p99Ms }) => p99Ms));
+  return median(windows.map(({ p99Ms }) => p99Ms));
 }
 
 function rateOf(windows: readonly Readings[]): number {
-  return middle(windows.map(({ perSecond }) => perSecond));
-}
-
-function middle(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
+  return median(windows.map(({ perSecond }) => perSecond));
 }
 
 function times(windows: readonly Readings[]): string {
-  return `${middle(windows.map(({ p50Ms }) => p50Ms)).toFixed(3)} / ${p99Of(windows).toFixed(3)}`;
+  return `${median(windows.map(({ p50Ms }) => p50Ms)).toFixed(3)} / ${p99Of(windows).toFixed(3)}`;
 }
 
 /** Every other window without attacks, against the rest of them. */

@@ -24,7 +24,7 @@ import { fileURLToPath } from 'node:url';
 import { openRpcPool, type RpcPool } from '@fed/rpc';
 import { Federation, temporaryFolder } from '@fed/tooling/federation';
 import { threadSeconds } from './lib/cpu.ts';
-import { type Latencies, percentiles, printTable, round } from './lib/measure.ts';
+import { type Latencies, median, percentiles, printTable, round } from './lib/measure.ts';
 import type { Wanted } from './lib/xds-gateways.ts';
 
 const datacenters = 50;
@@ -96,10 +96,6 @@ console.log(
 /** The middle one, and from the least to the greatest. */
 function spread(ms: readonly number[]): string {
   return `${round(median(ms))} ms (${round(Math.min(...ms))} to ${round(Math.max(...ms))})`;
-}
-
-function median(all: readonly number[]): number {
-  return all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0;
 }
 
 async function measure(count: number) {

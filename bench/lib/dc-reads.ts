@@ -7,7 +7,7 @@
 import { type Kind, Mixed, type Site } from '../../interop/consul/mixed.ts';
 import { cpuSeconds } from './cpu.ts';
 import { HttpReader } from './http-load.ts';
-import { type Latencies, percentiles, turns } from './measure.ts';
+import { byTurns, type Latencies, percentiles, turns } from './measure.ts';
 import { type Block, block, dice, pooled, type Ratio, ratio, resampled } from './paired.ts';
 
 /** `small`: three instances with a check each. `large`: an answer of about 1 MiB. */
@@ -88,9 +88,9 @@ export async function compareReads(
   }));
   for (const { readers } of all) await readers.read(o.warmSeconds);
   for (const { readers } of all) readers.failed = 0;
-  for (let turn = 0; turn < o.turns; turn++)
-    for (const one of turn % 2 === 0 ? all : all.toReversed())
-      one.took.push(await one.readers.read(o.seconds));
+  await byTurns(all, o.turns, async (one) => {
+    one.took.push(await one.readers.read(o.seconds));
+  });
   const first = all[0]?.took ?? [];
   const perCpu = (took: readonly Taken[]): number => reads(took) / total(took, 'usedSeconds');
   const blocks = (took: readonly Taken[]): Block[] => took.map(({ tookMs }) => block(tookMs));

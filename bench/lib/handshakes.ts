@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { threadSeconds } from './cpu.ts';
 import type { Credentials } from './credentials.ts';
-import { type Latencies, percentiles } from './measure.ts';
+import { byTurns, type Latencies, percentiles } from './measure.ts';
 import { dice, type Ratio, resampled, shown } from './paired.ts';
 
 const workers = 16;
@@ -55,9 +55,9 @@ export async function compareHandshakes(
     })),
   );
   for (const { to } of all) await connections(warmConnections, to.port, credentials);
-  for (let turn = 0; turn < turns; turn++)
-    for (const one of turn % 2 === 0 ? all : all.toReversed())
-      one.took.push(await measured(one.to, one.idle, credentials));
+  await byTurns(all, turns, async (one) => {
+    one.took.push(await measured(one.to, one.idle, credentials));
+  });
   const measure = all[0]?.took ?? [];
   const used = (took: readonly Turn[], drawn: readonly number[]): number =>
     drawn.reduce((sum, turn) => sum + (took[turn]?.used ?? 0), 0);

@@ -45,6 +45,21 @@ export function percentiles(tookMs: number[]): Latencies {
   return { p50Ms: at(0.5), p99Ms: at(0.99) };
 }
 
+/** Each of them in turn, there and back again: a machine that grows slower or faster meanwhile does so for all. */
+export async function byTurns<T>(
+  all: readonly T[],
+  turns: number,
+  take: (one: T) => Promise<void>,
+): Promise<void> {
+  for (let turn = 0; turn < turns; turn++)
+    for (const one of turn % 2 === 0 ? all : all.toReversed()) await take(one);
+}
+
+/** The middle one; of an even number the greater of the middle two. */
+export function median(all: readonly number[]): number {
+  return all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? Number.NaN;
+}
+
 export function round(n: number): number {
   return Math.round(n * 1000) / 1000;
 }
