@@ -11,6 +11,7 @@
  */
 import { constants, X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { blocksOf, withChain } from './certificate-chain.ts';
 
 /** PEM texts. `cert` may carry its intermediates after the leaf; `ca` are the roots peers must chain to. */
 export interface TlsMaterial {
@@ -86,7 +87,7 @@ export class TlsIdentity {
 function optionsOf(m: TlsMaterial): SecureContextOptions {
   return {
     ca: [...m.ca],
-    cert: m.cert,
+    cert: withChain(m.cert, m.ca),
     key: m.key,
     minVersion: 'TLSv1.2',
     // No session tickets: a resumed session skips the certificate check, so a peer could outlive the CA that let it in.
@@ -98,7 +99,8 @@ function contextOf(m: TlsMaterial): SecureContext {
   // An empty list would make OpenSSL fall back on no roots at all, an absent one on the public web's.
   if (m.ca.length === 0)
     throw new TlsMaterialError('ca_missing', 'no CA certificate: set the CA file or path');
-  for (const pem of m.ca) check('ca_malformed', 'the CA', () => new X509Certificate(pem));
+  for (const pem of m.ca)
+    check('ca_malformed', 'the CA', () => [pem, ...blocksOf(pem)].map((one) => new X509Certificate(one)));
   const leaf = check('certificate_malformed', 'the certificate', () => new X509Certificate(m.cert));
   const withoutKey = { ...optionsOf(m) };
   delete withoutKey.key;
