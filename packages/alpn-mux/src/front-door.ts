@@ -268,7 +268,7 @@ class Shell implements FrontDoor, House {
   }
 
   identityOf(tls: TLSSocket): PeerIdentity | undefined {
-    return this.#peers.identityOf(tls.getPeerX509Certificate());
+    return this.#peers.identityOf(tls);
   }
 
   handlerOf(to: Destination): Handler | undefined {

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { identity, material, pem } from '../test/certificates.ts';
+import { der } from '../test/der.ts';
 import { checkServerName, dnsNames, peerIdentity } from './peer-identity.ts';
 import { PeerMemory } from './peer-memory.ts';
 import { TlsIdentity, TlsMaterialError } from './tls-identity.ts';
@@ -72,6 +73,16 @@ describe('peer identity', () => {
 });
 
 describe('peers that were seen before', () => {
+  /** A socket whose session has these bytes as the certificate, as OpenSSL writes it; `withSession: false`: none to be had. */
+  const socket = (shown: ReturnType<typeof made> | X509Certificate | undefined, withSession = true) => {
+    const getPeerX509Certificate = vi.fn(() => shown);
+    const session =
+      shown && Buffer.concat([der(0x02, Buffer.of(1)), der(0xa3, shown.raw), der(0xa4, Buffer.of(2))]);
+    return {
+      getSession: () => (withSession && session ? der(0x30, session) : undefined),
+      getPeerX509Certificate,
+    };
+  };
   const made = (n: number, bytes = 600) => ({
     raw: Buffer.alloc(bytes, `${n};`),
     subjectAltName: `DNS:n${n}.server.dc1.consul`,
@@ -80,21 +91,31 @@ describe('peers that were seen before', () => {
   });
   test('are known by their whole certificate, and read once', () => {
     const memory = new PeerMemory('consul');
-    const first = memory.identityOf(certificate('n1-dc1'));
+    const first = memory.identityOf(socket(certificate('n1-dc1')));
     expect(first).toEqual(peerIdentity(certificate('n1-dc1'), 'consul'));
-    expect(memory.identityOf(certificate('n1-dc1'))).toBe(first);
-    expect(memory.identityOf(certificate('m1-dc2'))?.server?.node).toBe('m1');
-    expect(memory.identityOf(undefined)).toBeUndefined();
+    const again = socket(certificate('n1-dc1'));
+    expect(memory.identityOf(again)).toBe(first);
+    expect(again.getPeerX509Certificate).not.toHaveBeenCalled();
+    expect(memory.identityOf(socket(certificate('m1-dc2')))?.server?.node).toBe('m1');
+    expect(memory.identityOf(socket(undefined))).toBeUndefined();
+  });
+  test('are read each time from a session that does not show them', () => {
+    const memory = new PeerMemory('consul');
+    for (let n = 0; n < 2; n++) {
+      const peer = socket(certificate('n1-dc1'), false);
+      expect(memory.identityOf(peer)?.server?.node).toBe('n1');
+      expect(peer.getPeerX509Certificate).toHaveBeenCalledOnce();
+    }
   });
   test('are forgotten when there are too many, the oldest first; a huge certificate is not kept', () => {
     const memory = new PeerMemory('consul');
-    const [first, second] = [1, 2].map((n) => memory.identityOf(made(n)));
-    for (let n = 3; n <= 257; n++) memory.identityOf(made(n));
-    expect(memory.identityOf(made(2))).toBe(second);
-    expect(memory.identityOf(made(1))).not.toBe(first);
-    expect(memory.identityOf(made(1))).toEqual(first);
-    const huge = memory.identityOf(made(300, 5_000));
-    expect(memory.identityOf(made(300, 5_000))).not.toBe(huge);
+    const [first, second] = [1, 2].map((n) => memory.identityOf(socket(made(n))));
+    for (let n = 3; n <= 257; n++) memory.identityOf(socket(made(n)));
+    expect(memory.identityOf(socket(made(2)))).toBe(second);
+    expect(memory.identityOf(socket(made(1)))).not.toBe(first);
+    expect(memory.identityOf(socket(made(1)))).toEqual(first);
+    const huge = memory.identityOf(socket(made(300, 5_000)));
+    expect(memory.identityOf(socket(made(300, 5_000)))).not.toBe(huge);
   });
 });
 
