@@ -1,15 +1,14 @@
 /**
  * front-door.ts: the server port, opened: accept, look, secure, hand over.
  *
- * Each connection becomes a visitor with a door of its own. TLS is done by a real `tls.Server` that is fed sockets by hand,
- * because only that one enforces the client's certificate.
+ * Each connection becomes a visitor with a door of its own.
  * Lives here: the listening socket, the limit per client, counters. Must not live here: one connection's life
- * (visitor.ts), which byte means what (door.ts), which error means what (tls-failure.ts).
+ * (visitor.ts), which byte means what (door.ts), TLS (tls-servers.ts).
  * Source: Consul agent/consul/rpc.go (listen, handleConn); connlimit (limits.rpc_max_conns_per_client).
  */
 import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
-import { type Alpn, alpnPreference } from './alpn.ts';
+import type { TLSSocket } from 'node:tls';
+import type { Alpn } from './alpn.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Destination, DoorRules, RefusalCode } from './door.ts';
 import { FrontDoorError } from './errors.ts';
@@ -20,10 +19,10 @@ import { PenaltyBox, type PenaltyBoxSettings } from './penalty-box.ts';
 import { type Clock, type HostPort, renderHostPort } from './ports.ts';
 import { type Refusal, Refusals } from './refusals.ts';
 import { systemClock } from './system.ts';
-import { judgeIncomingTls } from './tls-failure.ts';
 import type { TlsIdentity, TlsPolicy } from './tls-identity.ts';
+import { TlsServers } from './tls-servers.ts';
 import { Turns } from './turns.ts';
-import { endpoint, type Handler, type House, keyOf, unheard, Visitor } from './visitor.ts';
+import { endpoint, type Handler, type House, unheard, Visitor } from './visitor.ts';
 
 /** What may change while the door is open, for connections accepted from then on. */
 export interface DoorSettings {
@@ -124,8 +123,6 @@ function requireTls(tls: TlsIdentity | undefined, policy: TlsPolicy): void {
 /** Refusals that say nothing against the address they befall. */
 const ours: ReadonlySet<RefusalCode> = new Set(['too_many_connections', 'tls_unavailable', 'handler_threw']);
 
-type TlsMode = 'native' | 'typeByte' | 'typeByteVerified';
-
 class Shell implements FrontDoor, House {
   rules: DoorRules;
   readonly #clock: Clock;
@@ -135,19 +132,12 @@ class Shell implements FrontDoor, House {
   #handedOver = 0;
   #leftEarly = 0;
   readonly #server: Server;
-  readonly #tlsServers = new Map<TlsMode, { server: TlsServer; generation: number }>();
+  readonly #tlsServers: TlsServers | undefined;
   readonly #refusals: Refusals;
   readonly #peers: PeerMemory;
   readonly #box: PenaltyBox;
   readonly #turns = new Turns();
-  /** Visitors whose address has failed lately; visitors with a certificate, let through. */
-  readonly #onProbation = new Set<Visitor>();
-  readonly #certified = new Set<Visitor>();
   readonly #visitors = new Set<Visitor>();
-  /** Visitors whose handshake runs, by the ends of their connection: TLS hands sockets back without a name. */
-  readonly #securing = new Map<string, Visitor>();
-  /** The visitor whose socket is emitting 'close' this very moment. */
-  #closing: Visitor | undefined;
   readonly #perClient = new Map<string, number>();
   #perClientMax: number;
   #accepted = 0;
@@ -164,6 +154,8 @@ class Shell implements FrontDoor, House {
     this.deadlines = this.#deadlinesOf(options.handshakeTimeoutMs ?? handshakeTimeoutMsDefault);
     this.#server = server;
     this.#perClientMax = options.perClientConnectionsMax ?? perClientConnectionsMaxDefault;
+    if (options.tls !== undefined)
+      this.#tlsServers = new TlsServers(options.tls, new Set(Object.keys(options.alpn) as Alpn[]));
     this.#peers = new PeerMemory(options.domain);
     this.#box = new PenaltyBox(options.failures ?? failuresDefault, options.vouchedFor);
     this.#refusals = new Refusals((r) => options.onRefused?.(r));
@@ -233,18 +225,26 @@ class Shell implements FrontDoor, House {
     this.#handedOver += 1;
     this.#settle(visitor);
     if (!certified) return;
-    this.#certified.add(visitor);
+    visitor.certified = true;
     this.#box.vouch(visitor.remote.host);
   }
 
   blamed(visitor: Visitor): void {
     const { host } = visitor.remote;
-    if (this.#certified.delete(visitor)) this.#box.retract(host);
+    if (this.#speaksNoMore(visitor)) this.#box.retract(host);
     this.#box.failed(host, this.#clock.now());
   }
 
+  /** Whether he had spoken for his address until now. */
+  #speaksNoMore(visitor: Visitor): boolean {
+    const { certified } = visitor;
+    visitor.certified = false;
+    return certified;
+  }
+
   #settle(visitor: Visitor): void {
-    if (this.#onProbation.delete(visitor)) this.#box.settle(visitor.remote.host);
+    if (visitor.onProbation) this.#box.settle(visitor.remote.host);
+    visitor.onProbation = false;
   }
 
   /** Whether he may come in, as far as others from his address have behaved. */
@@ -298,7 +298,7 @@ class Shell implements FrontDoor, House {
     this.#perClient.set(remote.host, mine);
     const visitor = new Visitor(this, socket, remote, local);
     this.#visitors.add(visitor);
-    if (admission === 'onProbation') this.#onProbation.add(visitor);
+    visitor.onProbation = admission === 'onProbation';
     socket.on('close', () => this.#closed(visitor));
     visitor.begin();
   }
@@ -306,68 +306,22 @@ class Shell implements FrontDoor, House {
   #closed(visitor: Visitor): void {
     const { host } = visitor.remote;
     this.#visitors.delete(visitor);
-    this.#securing.delete(visitor.key);
     this.#settle(visitor);
-    if (this.#certified.delete(visitor)) this.#box.release(host, this.#clock.now());
+    if (this.#speaksNoMore(visitor)) this.#box.release(host, this.#clock.now());
     const left = (this.#perClient.get(host) ?? 1) - 1;
     if (left === 0) this.#perClient.delete(host);
     else this.#perClient.set(host, left);
     if (!visitor.undecided) return;
     // The TLS layer closes as a listener of this same event, and tells its reason while it does.
-    this.#closing = visitor;
-    process.nextTick(() => {
-      if (this.#closing === visitor) this.#closing = undefined;
-      visitor.step({ kind: 'ended' });
-    });
+    process.nextTick(() => visitor.step({ kind: 'ended' }));
   }
 
   secure(visitor: Visitor, mode: 'native' | 'typeByte'): void {
-    const server = this.#tlsServer(
-      mode === 'typeByte' && this.#policy.verifyIncoming ? 'typeByteVerified' : mode,
-    );
-    this.#securing.set(visitor.key, visitor);
+    const verified = mode === 'typeByte' && this.#policy.verifyIncoming;
     this.#turns.take(() => {
-      if (!visitor.socket.destroyed) server.emit('connection', visitor.socket);
+      // The rules let nobody come here without TLS.
+      if (!visitor.socket.destroyed) this.#tlsServers?.secure(visitor, verified ? 'typeByteVerified' : mode);
     });
-  }
-
-  /** The visitor behind a TLS socket whose handshake is over, one way or the other. */
-  #visitorOf(tls: TLSSocket): Visitor | undefined {
-    const remote = endpoint(tls.remoteAddress, tls.remotePort);
-    const local = this.#local ?? endpoint(tls.localAddress, tls.localPort);
-    if (remote === undefined || local === undefined) return undefined;
-    return this.#securing.get(keyOf(remote, local));
-  }
-
-  #tlsServer(mode: TlsMode): TlsServer {
-    const identity = this.#options.tls as TlsIdentity; // the rules let nobody come here without one
-    const known = this.#tlsServers.get(mode);
-    if (known !== undefined) {
-      if (known.generation !== identity.generation) {
-        known.server.setSecureContext(identity.serverOptions);
-        known.generation = identity.generation;
-      }
-      return known.server;
-    }
-    const demandCertificate = mode !== 'typeByte';
-    const server = createTlsServer({
-      ...identity.serverOptions,
-      requestCert: demandCertificate,
-      rejectUnauthorized: demandCertificate,
-      ...(mode === 'native' && { ALPNProtocols: alpnPreference.filter((name) => this.#options.alpn[name]) }),
-    });
-    // I3: unauthorised peers do not come this far, and door.ts looks once more.
-    server.on('secureConnection', (tls) => {
-      const visitor = this.#visitorOf(tls);
-      if (visitor === undefined) tls.destroy();
-      else visitor.secured(tls);
-    });
-    server.on('tlsClientError', (e, tls) => {
-      const visitor = this.#visitorOf(tls) ?? this.#closing;
-      visitor?.step({ kind: 'tlsFailed', ...judgeIncomingTls(e, tls.authorizationError) });
-    });
-    this.#tlsServers.set(mode, { server, generation: identity.generation });
-    return server;
   }
 }
 
