@@ -6,31 +6,50 @@
  * and ciphers of node, one ALPN name, no resumption; with the same client, which ends each connection as soon as it stands.
  * CPU time is that of the accepting process alone, less what it uses when nobody comes.
  */
-import { rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { temporaryFolder } from '@fed/tooling/federation';
-import { openOurs } from './lib/agents.ts';
-import { openBaseline } from './lib/child.ts';
+import { type AgentProcess, openOurs } from './lib/agents.ts';
+import { type Baseline, openBaseline } from './lib/child.ts';
 import { makeCredentials } from './lib/credentials.ts';
 import { compareHandshakes, handshakeRows } from './lib/handshakes.ts';
 import { printTable } from './lib/measure.ts';
 
-const turns = Number(process.env['FED_BENCH_ROUNDS'] ?? 400);
+const turns = Number(process.env['FED_BENCH_ROUNDS'] ?? 250);
+const processes = 2;
 
 const folder = temporaryFolder('fed-bench-handshakes');
 try {
-  await using server = await openOurs(folder);
+  await using all = new AsyncDisposableStack();
+  const servers: AgentProcess[] = [];
+  for (let n = 0; n < processes; n++) servers.push(all.use(await openOurs(sharing(folder, n))));
   const credentials = makeCredentials(folder);
   const { cert, key, ca } = credentials;
-  await using bare = await openBaseline('tls-mutual', cert, key, ca);
-  await using door = await openBaseline('door', cert, key, ca);
-  const those = {
-    'bare tls.Server': bare,
-    'the port alone': door,
-    'the server': { port: server.serverPort, pid: server.pid },
+  const baselines = async (kind: string): Promise<Baseline[]> => {
+    const opened = await Promise.all(
+      Array.from({ length: processes }, () => openBaseline(kind, cert, key, ca)),
+    );
+    for (const one of opened) all.use(one);
+    return opened;
   };
-  const all = await compareHandshakes(those, credentials, turns);
-  printTable(handshakeRows(all));
-  console.log(JSON.stringify({ benchmark: 'handshakes', turns, all }));
+  const those = {
+    'bare tls.Server': await baselines('tls-mutual'),
+    'the port alone': await baselines('door'),
+    'the server': servers.map(({ serverPort: port, pid }) => ({ port, pid })),
+  };
+  const compared = await compareHandshakes(those, credentials, turns);
+  printTable(handshakeRows(compared));
+  console.log(JSON.stringify({ benchmark: 'handshakes', turns, processes, all: compared }));
 } finally {
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** A folder for a further server, with the CA of the first. */
+function sharing(first: string, n: number): string {
+  if (n === 0) return first;
+  const own = join(first, String(n));
+  mkdirSync(own);
+  for (const file of ['consul-agent-ca.pem', 'consul-agent-ca-key.pem'])
+    copyFileSync(join(first, file), join(own, file));
+  return own;
 }

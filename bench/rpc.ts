@@ -92,7 +92,7 @@ async function handshakes(ours: Mixed) {
   const credentials = makeCredentials(ours.folder);
   await using bare = await openBaseline('tls-mutual', credentials.cert, credentials.key, credentials.ca);
   const all = await compareHandshakes(
-    { 'bare tls.Server': bare, 'our port': { port: ports.server, pid: server?.pid as number } },
+    { 'bare tls.Server': [bare], 'our port': [{ port: ports.server, pid: server?.pid as number }] },
     credentials,
     handshakeTurns,
   );

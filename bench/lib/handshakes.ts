@@ -39,33 +39,40 @@ export interface Handshakes extends Latencies {
 
 /**
  * They take turns, there and back again, and what all turns of each used is compared: garbage is collected once in a thousand
- * connections, and belongs to them. The first is what the others are measured by.
+ * connections, and belongs to them. The first is what the others are measured by. Several processes of each: how the memory
+ * of one happens to be laid out is worth a twentieth.
  */
 export async function compareHandshakes(
-  those: Readonly<Record<string, Accepting>>,
+  those: Readonly<Record<string, readonly Accepting[]>>,
   credentials: Credentials,
   turns: number,
 ): Promise<readonly Handshakes[]> {
   const all = await Promise.all(
     Object.entries(those).map(async ([who, to]) => ({
       who,
-      to,
-      idle: await idle(to.pid),
+      to: await Promise.all(to.map(async (one) => ({ ...one, idle: await idle(one.pid) }))),
       took: [] as Turn[],
     })),
   );
-  for (const { to } of all) await connections(warmConnections, to.port, credentials);
-  await byTurns(all, turns, async (one) => {
-    one.took.push(await measured(one.to, one.idle, credentials));
+  for (const one of all.flatMap(({ to }) => to)) await connections(warmConnections, one.port, credentials);
+  await byTurns(all, turns, async ({ to, took }) => {
+    const each: Turn[] = [];
+    for (const one of to) each.push(await measured(one, one.idle, credentials));
+    took.push({
+      tookMs: each.flatMap(({ tookMs }) => tookMs),
+      used: each.reduce((sum, { used }) => sum + used, 0),
+    });
   });
   const measure = all[0]?.took ?? [];
   const used = (took: readonly Turn[], drawn: readonly number[]): number =>
     drawn.reduce((sum, turn) => sum + (took[turn]?.used ?? 0), 0);
+  const perConnection = (took: readonly Turn[], drawn: readonly number[]): number =>
+    used(took, drawn) / drawn.reduce((sum, turn) => sum + (took[turn]?.tookMs.length ?? 0), 0);
   return all.map(({ who, took }) => ({
     who,
     ...percentiles(took.flatMap(({ tookMs }) => tookMs)),
-    perCpuSecond: Math.round((turns * turnConnections) / used(took, [...took.keys()])),
-    ratio: resampled(turns, (drawn) => used(measure, drawn) / used(took, drawn), dice(1)),
+    perCpuSecond: Math.round(took.flatMap(({ tookMs }) => tookMs).length / used(took, [...took.keys()])),
+    ratio: resampled(turns, (drawn) => perConnection(measure, drawn) / perConnection(took, drawn), dice(1)),
   }));
 }
 
