@@ -18,7 +18,7 @@ export interface StopReason {
 }
 
 export async function serverCommand(flags: Readonly<Record<string, unknown>>): Promise<number> {
-  settleHeap();
+  using _heap = settleHeap();
   const files = ['config', 'configFile', 'configDir'].flatMap((flag) => strings(flags[flag]));
   /** At the start, and at every reload. */
   const readConfig = () => resolveConfig(loadFiles(files, flagConfig(flags)));

@@ -1,0 +1,45 @@
+import { execFileSync } from 'node:child_process';
+import { expect, test } from 'vitest';
+
+const heap = new URL('../src/heap.ts', import.meta.url).href;
+const mebibyte = 2 ** 20;
+
+/** In a process of its own: how large its young generation was, before load, under load, made small, under load again. */
+const program = `
+  import { getHeapSpaceStatistics } from 'node:v8';
+  import { settleHeap } from '${heap}';
+  const size = () => getHeapSpaceStatistics().find((s) => s.space_name === 'new_space').space_size;
+  const kept = Array(20_000);
+  const load = async () => {
+    const sizes = [];
+    for (let n = 0; n < 10_000_000; n++) {
+      kept[n % kept.length] = { n, some: [n, n, n] };
+      if (n % 5_000 > 0) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      sizes.push(size());
+    }
+    return { last: sizes.at(-1), most: Math.max(...sizes) };
+  };
+  using _heap = settleHeap(1);
+  const first = size();
+  const loaded = await load();
+  gc({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+  console.log(JSON.stringify({ first, loaded, shrunk: size(), again: await load() }));
+`;
+
+test('the young generation grows to 16 MiB and no further, again and again', () => {
+  const flags = [
+    '--expose-gc',
+    '--disable-warning=ExperimentalWarning',
+    '--input-type=module',
+    '--eval',
+    program,
+  ];
+  const said = JSON.parse(execFileSync(process.execPath, flags, { encoding: 'utf8' }));
+  expect(said.first).toBeLessThan(8 * mebibyte);
+  expect(said.shrunk).toBeLessThan(8 * mebibyte);
+  for (const { last, most } of [said.loaded, said.again]) {
+    expect(last / mebibyte).toBeCloseTo(16, 0); // a page more or less
+    expect(most).toBeLessThan(24 * mebibyte);
+  }
+});
