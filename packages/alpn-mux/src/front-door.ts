@@ -81,6 +81,11 @@ export interface FrontDoor extends AsyncDisposable {
 const handshakeTimeoutMsDefault = 5_000;
 const perClientConnectionsMaxDefault = 100;
 const failuresDefault: PenaltyBoxSettings = { perSecond: 1, burst: 10 };
+/**
+ * Where others have failed lately, a certified peer speaks for his address once he has behaved so long. Who breaks the rules of his
+ * protocol does so at once; and while he spoke for it, everybody else there was forgiven.
+ */
+const provingMs = 1_000;
 /** Well below the 350 s after which common NATs and load balancers forget a silent connection. */
 const keepAliveMs = 30_000;
 
@@ -223,16 +228,25 @@ class Shell implements FrontDoor, House {
 
   handedOver(visitor: Visitor, certified: boolean): void {
     this.#handedOver += 1;
-    this.#settle(visitor);
-    if (!certified) return;
-    visitor.certified = true;
-    this.#box.vouch(visitor.remote.host);
+    if (!certified) this.#settle(visitor);
+    else if (visitor.onProbation)
+      visitor.proving = this.#clock.at(this.#clock.now() + provingMs, () => {
+        this.#settle(visitor);
+        this.#vouch(visitor);
+      });
+    else this.#vouch(visitor);
   }
 
   blamed(visitor: Visitor): void {
     const { host } = visitor.remote;
+    this.#settle(visitor);
     if (this.#speaksNoMore(visitor)) this.#box.retract(host);
     this.#box.failed(host, this.#clock.now());
+  }
+
+  #vouch(visitor: Visitor): void {
+    visitor.certified = true;
+    this.#box.vouch(visitor.remote.host);
   }
 
   /** Whether he had spoken for his address until now. */
@@ -243,6 +257,8 @@ class Shell implements FrontDoor, House {
   }
 
   #settle(visitor: Visitor): void {
+    visitor.proving?.[Symbol.dispose]();
+    visitor.proving = undefined;
     if (visitor.onProbation) this.#box.settle(visitor.remote.host);
     visitor.onProbation = false;
   }

@@ -71,8 +71,9 @@ export class Visitor {
   readonly socket: Socket;
   readonly remote: HostPort;
   readonly local: HostPort;
-  /** Written by the house: his address has failed lately; he was let through with a certificate, and not blamed since. */
+  /** Written by the house: his address has failed lately, and he may be next; until he has proved himself; he speaks for it. */
   onProbation = false;
+  proving: Disposable | undefined;
   certified = false;
   readonly #house: House;
   readonly #door: Door;

@@ -542,6 +542,22 @@ describe('limits', () => {
       expect(other.stats().refused).toEqual({});
     });
 
+    test('has no advocate in a certified peer who came after failures, until he has behaved for a second', async () => {
+      const { door, next, clock } = await open({ failures: { perSecond: 0, burst: 2 } });
+      const first = native(door);
+      await echoed(first, 'x');
+      (await next()).blame();
+      first.destroy();
+      await quiet(door);
+      expect(await echoed(native(door), 'the last who may fail')).toBe('the last who may fail');
+      await next();
+      clock.advance(999);
+      await fate(native(door));
+      expect(door.stats().refused).toEqual({ too_many_failures: 1 });
+      clock.advance(1);
+      expect(await echoed(native(door), 'welcome')).toBe('welcome');
+    });
+
     test('connections that say nothing and go are no failures', async () => {
       const { door } = await open();
       for (let n = 0; n < 30; n++) {
