@@ -33,6 +33,10 @@ export class HttpReader implements Disposable {
     this.#socket.on('close', () => this.#waiting?.reject(new Error('the server closed the connection')));
   }
 
+  get closed(): boolean {
+    return this.#socket.destroyed;
+  }
+
   /** One request and its answer. */
   turn(): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
