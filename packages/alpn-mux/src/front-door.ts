@@ -159,8 +159,7 @@ class Shell implements FrontDoor, House {
     this.deadlines = this.#deadlinesOf(options.handshakeTimeoutMs ?? handshakeTimeoutMsDefault);
     this.#server = server;
     this.#perClientMax = options.perClientConnectionsMax ?? perClientConnectionsMaxDefault;
-    if (options.tls !== undefined)
-      this.#tlsServers = new TlsServers(options.tls, new Set(Object.keys(options.alpn) as Alpn[]));
+    if (options.tls !== undefined) this.#tlsServers = new TlsServers(options.tls, this.rules.alpn);
     this.#peers = new PeerMemory(options.domain);
     this.#box = new PenaltyBox(options.failures ?? failuresDefault, options.vouchedFor);
     this.#refusals = new Refusals((r) => options.onRefused?.(r));

@@ -42,8 +42,10 @@ export class PeerMemory {
   identityOf(peer: Certified): PeerIdentity | undefined {
     const session = peer.getSession();
     const shown = session && certificateIn(session);
-    const known = shown && this.#kept.get(endOf(shown));
-    if (known?.certificate.equals(shown as Buffer)) return known.identity;
+    if (shown !== undefined) {
+      const known = this.#kept.get(endOf(shown));
+      if (known?.certificate.equals(shown)) return known.identity;
+    }
     const certificate = peer.getPeerX509Certificate();
     const identity = peerIdentity(certificate, this.#domain);
     if (certificate === undefined || identity === undefined || certificate.raw.length > certificateBytesMax)

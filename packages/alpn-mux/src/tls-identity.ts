@@ -41,12 +41,12 @@ export class TlsMaterialError extends Error {
 
 export class TlsIdentity {
   #material: TlsMaterial;
-  #context: SecureContext;
+  #made: Made;
   #generation = 1;
   readonly #watchers = new Set<(material: TlsMaterial) => void>();
 
   constructor(material: TlsMaterial) {
-    this.#context = contextOf(material);
+    this.#made = madeOf(material);
     this.#material = material;
   }
 
@@ -61,17 +61,17 @@ export class TlsIdentity {
 
   /** The context of the newest material. */
   get context(): SecureContext {
-    return this.#context;
+    return this.#made.context;
   }
 
   /** What a `tls.Server` needs to build the same context for its side. */
   get serverOptions(): SecureContextOptions {
-    return optionsOf(this.#material);
+    return this.#made.options;
   }
 
   /** From now on new connections use `material`. Throws a TlsMaterialError and changes nothing if it is unusable. */
   replace(material: TlsMaterial): void {
-    this.#context = contextOf(material);
+    this.#made = madeOf(material);
     this.#material = material;
     this.#generation += 1;
     for (const tell of this.#watchers) tell(material);
@@ -82,6 +82,12 @@ export class TlsIdentity {
     this.#watchers.add(tell);
     return { [Symbol.dispose]: () => void this.#watchers.delete(tell) };
   }
+}
+
+/** What is made of a material, once. */
+interface Made {
+  readonly options: SecureContextOptions;
+  readonly context: SecureContext;
 }
 
 function optionsOf(m: TlsMaterial): SecureContextOptions {
@@ -95,18 +101,18 @@ function optionsOf(m: TlsMaterial): SecureContextOptions {
   };
 }
 
-function contextOf(m: TlsMaterial): SecureContext {
+function madeOf(m: TlsMaterial): Made {
   // An empty list would make OpenSSL fall back on no roots at all, an absent one on the public web's.
   if (m.ca.length === 0)
     throw new TlsMaterialError('ca_missing', 'no CA certificate: set the CA file or path');
   for (const pem of m.ca)
     check('ca_malformed', 'the CA', () => [pem, ...blocksOf(pem)].map((one) => new X509Certificate(one)));
   const leaf = check('certificate_malformed', 'the certificate', () => new X509Certificate(m.cert));
-  const withoutKey = { ...optionsOf(m) };
-  delete withoutKey.key;
+  const options = optionsOf(m);
+  const { key: _key, ...withoutKey } = options;
   check('certificate_malformed', 'the certificate', () => createSecureContext(withoutKey));
   try {
-    return createSecureContext(optionsOf(m));
+    return { options, context: createSecureContext(options) };
   } catch (cause) {
     const mismatch = (cause as { code?: string }).code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH';
     throw new TlsMaterialError(
