@@ -18,17 +18,18 @@ import { type AgentProcess, openOurs } from './lib/agents.ts';
 import { type Attacker, openAttacker } from './lib/attacker.ts';
 import { openFilesMax, pin, prefer } from './lib/cpu.ts';
 import { type DoorCredentials, doorAt, doorCredentials, oldCa } from './lib/door-credentials.ts';
-import { type Latencies, median, printTable } from './lib/measure.ts';
+import { HttpReader } from './lib/http-load.ts';
+import { type Latencies, median, printTable, turns } from './lib/measure.ts';
 import { openPacedReader } from './lib/paced-reader.ts';
 import { dice, type Ratio, ratio, shown } from './lib/paired.ts';
 import { type Door, strangersAt } from './lib/strangers.ts';
-import { readFor } from './lib/wrk.ts';
 
 const host = '127.0.0.1';
 const path = '/v1/catalog/nodes';
 const readEveryMs = 1;
 const windowMs = 4_000;
 /** What is compiled late is compiled now. */
+const warmReaders = 8;
 const warmSeconds = 10;
 const warmWindows = 4;
 const rounds = Number(process.env['ROUNDS'] ?? 6);
@@ -64,14 +65,14 @@ try {
   await using attacker = await openAttacker(server.serverPort, credentials);
   await using good = goodClient(server.serverPort, credentials);
   await good.ask();
-  await using reader = await openPacedReader(server.url + path);
+  await using reader = openPacedReader(server.url + path);
   const apart = pin(server.pid, 0, 'main') && pin(attacker.pid, 1) && pin(reader.pid, 1);
   const first = prefer(server.pid, 'before') && prefer(attacker.pid, 'after') && prefer(reader.pid, 'before');
   console.log(
     `windows of ${windowMs / 1_000} s, ${rounds} of each attack; seed ${seed}; ` +
       `cores of their own: ${apart ? 'yes' : 'no'}; before others on the machine: ${first ? 'yes' : 'no'}`,
   );
-  await readFor(server.url + path, { connections: 8, seconds: warmSeconds, core: 1 });
+  await warm(new URL(server.url + path));
   const load = (): Promise<Latencies> => reader.read({ everyMs: readEveryMs, ms: windowMs });
   for (let n = 0; n < warmWindows; n++) await reader.read({ everyMs: readEveryMs / 2, ms: windowMs });
 
@@ -123,16 +124,15 @@ async function attacked(o: {
   for (let round = 0; round < rounds; round++)
     for (const attack of shuffled(attacks, below)) {
       const { stranger, from, perSecond } = attack;
-      // Nobody comes, but the process is awake as otherwise.
-      const ms = leadMs + windowMs;
-      const nobody = attacker.attack({ stranger, from, perSecond: 0, ms });
-      await pause(leadMs);
-      controls.push(await load());
-      await nobody;
-      const coming = attacker.attack({ stranger, from, perSecond, ms });
-      await pause(leadMs);
-      attack.windows.push(await load());
-      attack.came += await coming;
+      const visited = async (perSecond: number): Promise<{ window: Latencies; came: number }> => {
+        const coming = attacker.attack({ stranger, from, perSecond, ms: leadMs + windowMs });
+        await pause(leadMs);
+        return { window: await load(), came: await coming };
+      };
+      controls.push((await visited(0)).window); // nobody comes, but the process is awake as otherwise
+      const { window, came } = await visited(perSecond);
+      attack.windows.push(window);
+      attack.came += came;
     }
   const strange = attacks.filter(({ counted }) => counted).reduce((sum, { came }) => sum + came, 0);
   let counted = 0;
@@ -237,6 +237,16 @@ function judged(
 
 function verdict({ low, high }: { readonly low: number; readonly high: number }): string {
   return high <= toleratedRatio ? 'yes' : low > toleratedRatio ? 'NO' : 'not decided';
+}
+
+async function warm(url: URL): Promise<void> {
+  using readers = new DisposableStack();
+  const free = Array.from({ length: warmReaders }, () => readers.use(new HttpReader(url)));
+  await turns(warmSeconds, warmReaders, async () => {
+    const reader = free.pop() as HttpReader;
+    await reader.turn();
+    free.push(reader);
+  });
 }
 
 /** Somebody with a certificate whose calls are answered, from the readers' address. */

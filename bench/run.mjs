@@ -35,7 +35,6 @@ const baselines = {
     HAPROXY_BIN: () => debian('haproxy', 'haproxy', process.env.HAPROXY_BIN),
     ENVOY_BIN: () => envoy(envoyVersions.newest),
   },
-  hostile: { WRK_BIN: () => debian('wrk', 'wrk', process.env.WRK_BIN) },
 };
 
 function found(name) {

@@ -3,11 +3,11 @@
  *
  * The program and how to start it. Must not live here: what is measured meanwhile.
  */
-import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { openAsked } from './child.ts';
 import { type DoorCredentials, doorAt } from './door-credentials.ts';
 import { holdIdle } from './idle.ts';
 import { strangersAt } from './strangers.ts';
@@ -36,21 +36,14 @@ const program = fileURLToPath(import.meta.url);
 const tickMs = 10;
 
 export async function openAttacker(port: number, credentials: DoorCredentials): Promise<Attacker> {
-  const child: ChildProcess = fork(program, { execArgv: process.execArgv });
-  const asked = async (message: object): Promise<number> => {
-    const answered = once(child, 'message');
-    child.send(message);
-    return Number((await answered)[0]);
-  };
+  const child = openAsked(program);
+  const asked = async (message: object): Promise<number> => Number(await child.ask(message));
   await asked({ port, credentials });
   return {
-    pid: child.pid as number,
+    pid: child.pid,
     attack: asked,
     hold: (hold) => asked({ hold }),
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    },
+    [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
   };
 }
 

@@ -64,14 +64,18 @@ export async function compareHandshakes(
     });
   });
   const measure = all[0]?.took ?? [];
-  const used = (took: readonly Turn[], drawn: readonly number[]): number =>
-    drawn.reduce((sum, turn) => sum + (took[turn]?.used ?? 0), 0);
-  const perConnection = (took: readonly Turn[], drawn: readonly number[]): number =>
-    used(took, drawn) / drawn.reduce((sum, turn) => sum + (took[turn]?.tookMs.length ?? 0), 0);
+  const perConnection = (took: readonly Turn[], drawn: Iterable<number>): number => {
+    let [used, connections] = [0, 0];
+    for (const turn of drawn) {
+      used += took[turn]?.used ?? 0;
+      connections += took[turn]?.tookMs.length ?? 0;
+    }
+    return used / connections;
+  };
   return all.map(({ who, took }) => ({
     who,
     ...percentiles(took.flatMap(({ tookMs }) => tookMs)),
-    perCpuSecond: Math.round(took.flatMap(({ tookMs }) => tookMs).length / used(took, [...took.keys()])),
+    perCpuSecond: Math.round(1 / perConnection(took, took.keys())),
     ratio: resampled(turns, (drawn) => perConnection(measure, drawn) / perConnection(took, drawn), dice(1)),
   }));
 }

@@ -6,9 +6,8 @@
  * readers keep busy answers many in one turn, so that whatever disturbs their step costs more than itself. A program of its own, so
  * that it may have its core before others. Lives here: it, and starting it. Must not live here: what goes on meanwhile.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { openAsked } from './child.ts';
 import { HttpReader } from './http-load.ts';
 import { type Latencies, percentiles } from './measure.ts';
 
@@ -27,30 +26,16 @@ export interface PacedReader extends AsyncDisposable {
   read(order: Order): Promise<Latencies>;
 }
 
-export async function openPacedReader(url: string): Promise<PacedReader> {
-  const child: ChildProcess = fork(program, [url], { execArgv: process.execArgv });
-  const gone = once(child, 'exit').then(() => 'gone' as const);
-  const said = async (): Promise<unknown> => {
-    const heard = await Promise.race([once(child, 'message'), gone]);
-    if (heard === 'gone') throw new Error(`the reader of ${url} has ended`);
-    return heard[0];
-  };
-  await said();
+export function openPacedReader(url: string): PacedReader {
+  const child = openAsked(program, url);
   return {
-    pid: child.pid as number,
-    read: async (order) => {
-      const answered = said();
-      child.send(order);
-      return (await answered) as Latencies;
-    },
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await gone;
-    },
+    pid: child.pid,
+    read: async (order) => (await child.ask(order)) as Latencies,
+    [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
   };
 }
 
-async function main(url: URL): Promise<void> {
+function main(url: URL): void {
   const free: HttpReader[] = [];
   /** All there from the beginning, none of them closed since. */
   const ready = async (): Promise<void> => {
@@ -80,7 +65,6 @@ async function main(url: URL): Promise<void> {
       process.send?.(percentiles(tookMs));
     }, 1);
   });
-  process.send?.({});
 }
 
-if (process.argv[1] === program) await main(new URL(process.argv[2] as string));
+if (process.argv[1] === program) main(new URL(process.argv[2] as string));
