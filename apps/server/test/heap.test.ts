@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
+import { heapFactors } from '../src/heap.ts';
 
 const heap = new URL('../src/heap.ts', import.meta.url).href;
 const mebibyte = 2 ** 20;
@@ -42,4 +43,14 @@ test('the young generation grows to 16 MiB and no further, again and again', () 
     expect(last / mebibyte).toBeCloseTo(16, 0); // a page more or less
     expect(most).toBeLessThan(24 * mebibyte);
   }
+});
+
+test('V8 looks through the heap when 64 MiB have come, and when it chooses where that is less than half of what lives', () => {
+  const next = heapFactors();
+  const after = (old: number): number => next({ young: 0, old: old * mebibyte })['heap-growing-percent'];
+  expect(after(25)).toBe(256);
+  expect(after(32)).toBeGreaterThan(240); // what has come since may be garbage
+  expect(after(20)).toBe(320);
+  for (let looks = 0; looks < 100; looks++) after(200); // it is not
+  expect(after(200)).toBe(0);
 });

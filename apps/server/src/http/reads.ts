@@ -102,7 +102,7 @@ function healthRoutes(reads: Asking): readonly HttpRoute[] {
       ...extra,
     });
     const found = rows<CheckServiceNode>(value['Nodes']);
-    const shown = passing ? found.filter(isPassing) : found;
+    const shown = passing && !found.every(isPassing) ? found.filter(isPassing) : found;
     return { rows: rowList(shown, instanceTexts), meta };
   };
   const checks =

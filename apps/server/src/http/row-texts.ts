@@ -35,12 +35,19 @@ export interface RowList {
 
 const [opening, comma, closing] = [Buffer.from('['), Buffer.from(','), Buffer.from(']')];
 
+/** Of a list that is the same object in every answer. */
+const lists = new WeakMap<readonly object[], Buffer>();
+
 export function rowList<T extends object>(rows: readonly T[], texts: RowTexts<T>): RowList {
   return {
     pretty: () => rows.map(texts.json),
     bytes: () => {
+      const known = lists.get(rows);
+      if (known !== undefined) return known;
       const parts = rows.flatMap((row, at) => (at === 0 ? [texts.bytes(row)] : [comma, texts.bytes(row)]));
-      return Buffer.concat([opening, ...parts, closing]);
+      const made = Buffer.concat([opening, ...parts, closing]);
+      if (Object.isFrozen(rows)) lists.set(rows, made);
+      return made;
     },
   };
 }
