@@ -9,6 +9,7 @@
 import { decode, MsgpackError, Reader, type Value, Writer } from '@fed/msgpack';
 import { ByteQueue } from './byte-queue.ts';
 import { RpcWireError } from './errors.ts';
+import { RawBody } from './raw-body.ts';
 import { withResult } from './row-bytes.ts';
 import { ValueScanner } from './value-scanner.ts';
 
@@ -23,7 +24,7 @@ export interface RpcHeader {
 export interface RawMessage {
   readonly header: RpcHeader;
   /** One msgpack value, not decoded yet. */
-  readonly body: Uint8Array;
+  readonly body: RawBody;
 }
 
 export function encodeRequest(seq: number | bigint, method: string, args: Value): Uint8Array {
@@ -39,12 +40,13 @@ export function questionIn(request: Uint8Array): string {
   return Buffer.from(request.buffer, request.byteOffset, request.length).toString('latin1', at + numberBytes);
 }
 
-export function encodeReply(request: RpcHeader, result: Value): Uint8Array {
+/** In pieces, to be sent one after another. */
+export function encodeReply(request: RpcHeader, result: Value): readonly Uint8Array[] {
   return withResult(replyHeader(request, ''), result);
 }
 
-export function encodeErrorReply(request: RpcHeader, error: string): Uint8Array {
-  return replyHeader(request, error).map(0).take();
+export function encodeErrorReply(request: RpcHeader, error: string): readonly Uint8Array[] {
+  return [replyHeader(request, error).map(0).take()];
 }
 
 function replyHeader(request: RpcHeader, error: string): Writer {
@@ -53,14 +55,13 @@ function replyHeader(request: RpcHeader, error: string): Writer {
 }
 
 /** The body's value. Throws RpcWireError `malformed`, whose message is msgpack's. */
-export function decodeBody(body: Uint8Array, binaryKeys?: ReadonlySet<string>): Value {
-  return guarded(() => decode(body, binaryKeys === undefined ? {} : { binaryKeys }));
+export function decodeBody(body: RawBody, binaryKeys?: ReadonlySet<string>): Value {
+  return guarded(() => decode(body.bytes, binaryKeys === undefined ? {} : { binaryKeys }));
 }
 
 /**
  * Cuts what a stream brings into messages. Feed it, then take messages until there are none.
- * A message may have `bytesMax` bytes, and is refused as soon as it is sure to have more. What has not been taken is held as it
- * came: a message in one chunk is a view of it, one in many is put together once, when its end is there.
+ * A message may have `bytesMax` bytes, and is refused as soon as it is sure to have more. It is held, and taken, as it came.
  */
 export class MessageReader {
   readonly #bytesMax: number;
@@ -127,35 +128,33 @@ export class MessageReader {
   }
 
   #take(headerBytes: number): RawMessage {
-    const message = this.#together(this.#piece.subarray(this.#start, this.#at));
+    const pieces: Uint8Array[] = [];
+    while (!this.#begun.isEmpty) pieces.push(this.#begun.shift());
+    pieces.push(this.#piece.subarray(this.#start, this.#at));
+    this.#bufferedBytes -= this.#begunBytes + this.#at - this.#start;
+    this.#begunBytes = 0;
     this.#start = this.#at;
     this.#headerEnd = undefined;
-    this.#bufferedBytes -= message.length;
-    const header = guarded(() => decodeHeader(message.subarray(0, headerBytes)));
-    return { header, body: message.subarray(headerBytes) };
+    const header = cutOff(pieces, headerBytes);
+    return { header: guarded(() => decodeHeader(header)), body: new RawBody(pieces) };
   }
+}
 
-  /** Byte strings of the decoded body will be views of it, and may live long: they must not pin much more than it. */
-  #together(end: Uint8Array): Uint8Array {
-    if (this.#begun.isEmpty) return ownsItsMemory(end) ? end : new Uint8Array(end);
-    const message = Buffer.allocUnsafeSlow(this.#begunBytes + end.length);
-    let at = 0;
-    while (!this.#begun.isEmpty) {
-      const piece = this.#begun.shift();
-      message.set(piece, at);
-      at += piece.length;
-    }
-    message.set(end, at);
-    this.#begunBytes = 0;
-    return message;
+/** Takes the first `length` bytes away from `pieces`. */
+function cutOff(pieces: Uint8Array[], length: number): Uint8Array {
+  const taken: Uint8Array[] = [];
+  for (let missing = length; missing > 0; ) {
+    const first = pieces[0]!;
+    const part = first.subarray(0, missing);
+    taken.push(part);
+    missing -= part.length;
+    if (part.length === first.length) pieces.shift();
+    else pieces[0] = first.subarray(part.length);
   }
+  return taken.length === 1 ? taken[0]! : Buffer.concat(taken);
 }
 
 const nothing = new Uint8Array(0);
-
-function ownsItsMemory(view: Uint8Array): boolean {
-  return view.length * 2 >= view.buffer.byteLength;
-}
 
 /** Unknown keys are passed over and missing ones are empty, as Go does. */
 function decodeHeader(bytes: Uint8Array): RpcHeader {

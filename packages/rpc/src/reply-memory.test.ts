@@ -1,16 +1,17 @@
 import { decode, encode, type Value } from '@fed/msgpack';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { RawBody } from './raw-body.ts';
 import { ReplyMemory } from './reply-memory.ts';
 
 function memory(bytesMax = 1_000) {
   const kept = new ReplyMemory(bytesMax);
   let decoded = 0;
   const ask = (question: string, reply: Value, binaryKeys?: ReadonlySet<string>): Value => {
-    const body = encode(reply);
+    const body = new RawBody([encode(reply)]);
     return kept.valueOf(question, body, binaryKeys, () => {
       decoded += 1;
-      return decode(body, binaryKeys === undefined ? {} : { binaryKeys });
+      return decode(body.bytes, binaryKeys === undefined ? {} : { binaryKeys });
     });
   };
   return { kept, ask, decodings: () => decoded };

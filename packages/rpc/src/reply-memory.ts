@@ -7,6 +7,7 @@
  * Lives here: what is kept, and for how long. Must not live here: calls.
  */
 import type { Value } from '@fed/msgpack';
+import type { RawBody } from './raw-body.ts';
 
 /** Questions longer than this are no reads. */
 const questionBytesMax = 2_048;
@@ -35,20 +36,20 @@ export class ReplyMemory {
   /** The value of `body`, by `decode` unless it is known. `question` names everything the reply depends on. */
   valueOf(
     question: string,
-    body: Uint8Array,
+    body: RawBody,
     binaryKeys: ReadonlySet<string> | undefined,
     decode: () => Value,
   ): Value {
     const known = this.#known.get(question);
     if (known !== undefined) this.#known.delete(question);
-    if (known !== undefined && known.binaryKeys === binaryKeys && Buffer.compare(known.body, body) === 0) {
+    if (known !== undefined && known.binaryKeys === binaryKeys && body.equals(known.body)) {
       this.#known.set(question, known); // told last
       known.value ??= frozen(decode());
       return known.value;
     }
     if (known !== undefined) this.#bytes -= cost(question, known.body);
     const value = decode();
-    this.#keep(question, { body, binaryKeys });
+    this.#keep(question, { body: body.bytes, binaryKeys });
     return value;
   }
 

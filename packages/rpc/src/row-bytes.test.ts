@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { withResult } from './row-bytes.ts';
 
 const written = (result: Value): string =>
-  Buffer.from(withResult(new Writer().u8(0xc3), result)).toString('hex');
+  Buffer.concat(withResult(new Writer().u8(0xc3), result)).toString('hex');
 const plain = (result: Value): string => `c3${Buffer.from(encode(result)).toString('hex')}`;
 
 test('rows written again and again are the bytes they were, between whatever else there is', () => {
@@ -19,6 +19,21 @@ test('rows written again and again are the bytes they were, between whatever els
   ];
   for (let turn = 0; turn < 4; turn += 1)
     for (const reply of replies) expect(written(reply)).toBe(plain(reply));
+});
+
+test('a large reply is the same whether its body was sent before or not', () => {
+  const rows = Array.from({ length: 40 }, (_, n) =>
+    Object.freeze({ Node: `n${n}`, Text: 'x'.repeat(4_000) }),
+  );
+  const replies: Value[] = [
+    { Index: 7, Nodes: rows },
+    { Index: 8, Nodes: rows },
+    { Index: 7, Nodes: rows.slice(0, 30) },
+    { Index: 7, Nodes: rows, More: rows.slice(20) },
+    { Index: 7, Nodes: [...rows.slice(0, 39), Object.freeze({ Node: 'other' })] },
+  ];
+  for (let turn = 0; turn < 4; turn += 1)
+    for (const reply of replies) for (let n = 0; n < 2; n += 1) expect(written(reply)).toBe(plain(reply));
 });
 
 test('a row that can still change is written as it is now', () => {

@@ -2,20 +2,23 @@
  * row-bytes.ts: a reply's msgpack, in which a row that many replies carry is encoded once.
  *
  * Most replies are lists of rows that never change: frozen, and the same objects in every answer. From its second time on a
- * row's bytes are kept for as long as it lives, and a reply is its pieces put together in one copy.
- * Lives here: that. Must not live here: the frame around a reply (net-rpc.ts), what a row is.
+ * row's bytes are kept for as long as it lives, and a reply is put together of such pieces.
+ * Lives here: the pieces. Must not live here: the frame around a reply (net-rpc.ts), what a row is.
  */
 import { type Value, Writer } from '@fed/msgpack';
+import { SentBodies } from './sent-bodies.ts';
 
 const seenOnce = new Uint8Array(0);
 
 /** By row; `seenOnce` for one that was written once: most that are, are never written again. */
 const known = new WeakMap<object, Uint8Array>();
+const sent = new SentBodies();
 
-/** `head`, which is emptied, and `result` behind it, in one piece. */
-export function withResult(head: Writer, result: Value): Uint8Array {
+/** `head`, which is emptied, and `result` behind it: in one piece, or in two if the second has been sent before. */
+export function withResult(head: Writer, result: Value): readonly Uint8Array[] {
+  const headBytes = head.length;
   const lists = isMap(result) ? Object.values(result).some(Array.isArray) : false;
-  if (!lists) return head.value(result).take();
+  if (!lists) return [head.value(result).take()];
   const pieces: Uint8Array[] = [];
   const map = result as { readonly [key: string]: Value };
   const keys = Object.keys(map);
@@ -26,9 +29,8 @@ export function withResult(head: Writer, result: Value): Uint8Array {
     if (Array.isArray(value)) writeList(head, pieces, value as readonly Value[]);
     else head.value(value);
   }
-  if (pieces.length === 0) return head.take();
   pieces.push(head.take());
-  return together(pieces);
+  return pieces.length === 1 ? pieces : sent.put(headBytes, pieces);
 }
 
 function writeList(head: Writer, pieces: Uint8Array[], list: readonly Value[]): void {
@@ -55,16 +57,4 @@ function bytesOf(row: object): Uint8Array | undefined {
 
 function isMap(value: Value): value is { readonly [key: string]: Value } {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
-}
-
-function together(pieces: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const piece of pieces) length += piece.length;
-  const whole = Buffer.allocUnsafeSlow(length);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }

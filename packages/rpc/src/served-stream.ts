@@ -38,7 +38,8 @@ const readAheadBytesMax = 65_536;
 const overloaded = 'rate limit exceeded, try again later or against a different server';
 
 interface Answer {
-  readonly reply: Uint8Array | undefined;
+  /** In pieces. */
+  readonly reply: readonly Uint8Array[] | undefined;
   /** Go ends the stream after errors that may have put it out of step. */
   readonly last: boolean;
 }
@@ -173,9 +174,13 @@ class ServedStream {
     }
   }
 
-  #write(bytes: Uint8Array): Promise<void> {
+  /** Resolves when the last of `pieces` is in frames. */
+  #write(pieces: readonly Uint8Array[]): Promise<void> {
     return new Promise((resolve) => {
-      this.#stream.write(bytes, () => resolve()); // an error closes the stream: see 'close'
+      pieces.forEach((bytes, at) => {
+        // An error closes the stream: see 'close'.
+        this.#stream.write(bytes, at === pieces.length - 1 ? () => resolve() : undefined);
+      });
     });
   }
 
