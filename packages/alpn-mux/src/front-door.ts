@@ -18,6 +18,7 @@ import { PeerMemory } from './peer-memory.ts';
 import { PenaltyBox, type PenaltyBoxSettings } from './penalty-box.ts';
 import { type Clock, type HostPort, renderHostPort } from './ports.ts';
 import { type Refusal, Refusals } from './refusals.ts';
+import { Standing } from './standing.ts';
 import { systemClock } from './system.ts';
 import type { TlsIdentity, TlsPolicy } from './tls-identity.ts';
 import { TlsServers } from './tls-servers.ts';
@@ -81,11 +82,6 @@ export interface FrontDoor extends AsyncDisposable {
 const handshakeTimeoutMsDefault = 5_000;
 const perClientConnectionsMaxDefault = 100;
 const failuresDefault: PenaltyBoxSettings = { perSecond: 1, burst: 10 };
-/**
- * Where others have failed lately, a certified peer speaks for his address once he has behaved so long. Who breaks the rules of his
- * protocol does so at once; and while he spoke for it, everybody else there was forgiven.
- */
-const provingMs = 1_000;
 /** Well below the 350 s after which common NATs and load balancers forget a silent connection. */
 const keepAliveMs = 30_000;
 
@@ -225,41 +221,8 @@ class Shell implements FrontDoor, House {
     this.#leftEarly += 1;
   }
 
-  handedOver(visitor: Visitor, certified: boolean): void {
+  handedOver(): void {
     this.#handedOver += 1;
-    if (!certified) this.#settle(visitor);
-    else if (visitor.onProbation)
-      visitor.proving = this.#clock.at(this.#clock.now() + provingMs, () => {
-        this.#settle(visitor);
-        this.#vouch(visitor);
-      });
-    else this.#vouch(visitor);
-  }
-
-  blamed(visitor: Visitor): void {
-    const { host } = visitor.remote;
-    this.#settle(visitor);
-    if (this.#speaksNoMore(visitor)) this.#box.retract(host);
-    this.#box.failed(host, this.#clock.now());
-  }
-
-  #vouch(visitor: Visitor): void {
-    visitor.certified = true;
-    this.#box.vouch(visitor.remote.host);
-  }
-
-  /** Whether he had spoken for his address until now. */
-  #speaksNoMore(visitor: Visitor): boolean {
-    const { certified } = visitor;
-    visitor.certified = false;
-    return certified;
-  }
-
-  #settle(visitor: Visitor): void {
-    visitor.proving?.[Symbol.dispose]();
-    visitor.proving = undefined;
-    if (visitor.onProbation) this.#box.settle(visitor.remote.host);
-    visitor.onProbation = false;
   }
 
   /** Whether he may come in, as far as others from his address have behaved. */
@@ -311,9 +274,9 @@ class Shell implements FrontDoor, House {
       return;
     }
     this.#perClient.set(remote.host, mine);
-    const visitor = new Visitor(this, socket, remote, local);
+    const standing = new Standing(this.#box, this.#clock, remote.host, admission);
+    const visitor = new Visitor(this, socket, remote, local, standing);
     this.#visitors.add(visitor);
-    visitor.onProbation = admission === 'onProbation';
     socket.on('close', () => this.#closed(visitor));
     visitor.begin();
   }
@@ -321,8 +284,7 @@ class Shell implements FrontDoor, House {
   #closed(visitor: Visitor): void {
     const { host } = visitor.remote;
     this.#visitors.delete(visitor);
-    this.#settle(visitor);
-    if (this.#speaksNoMore(visitor)) this.#box.release(host, this.#clock.now());
+    visitor.standing.closed();
     const left = (this.#perClient.get(host) ?? 1) - 1;
     if (left === 0) this.#perClient.delete(host);
     else this.#perClient.set(host, left);

@@ -21,6 +21,7 @@ import {
 import type { TypeByte } from './first-byte.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import type { HostPort } from './ports.ts';
+import type { Standing } from './standing.ts';
 
 /** A connection let through. The handler owns `stream` and ends it: a half-open stream stays open until it does. */
 export interface Accepted {
@@ -55,10 +56,7 @@ export interface House {
   identityOf(tls: TLSSocket): PeerIdentity | undefined;
   refused(code: RefusalCode, remote: HostPort, detail: string): void;
   leftEarly(): void;
-  /** `certified`: with a certificate of our CA. */
-  handedOver(visitor: Visitor, certified: boolean): void;
-  /** Whoever it was handed over to blames him. */
-  blamed(visitor: Visitor): void;
+  handedOver(): void;
 }
 
 /** Whoever listens hears 'close' next; without a listener an error would end the process. */
@@ -71,10 +69,7 @@ export class Visitor {
   readonly socket: Socket;
   readonly remote: HostPort;
   readonly local: HostPort;
-  /** Written by the house: his address has failed lately, and he may be next; until he has proved himself; he speaks for it. */
-  onProbation = false;
-  proving: Disposable | undefined;
-  certified = false;
+  readonly standing: Standing;
   readonly #house: House;
   readonly #door: Door;
   readonly #deadlines: Deadlines<Visitor>;
@@ -82,11 +77,12 @@ export class Visitor {
   /** Bytes looked at and not yet given on. */
   #peeked: Buffer = noBytes;
 
-  constructor(house: House, socket: Socket, remote: HostPort, local: HostPort) {
+  constructor(house: House, socket: Socket, remote: HostPort, local: HostPort, standing: Standing) {
     this.#house = house;
     this.socket = socket;
     this.remote = remote;
     this.local = local;
+    this.standing = standing;
     this.#door = new Door(house.rules);
     this.#deadlines = house.deadlines;
   }
@@ -174,7 +170,7 @@ export class Visitor {
       remote: this.remote,
       local: this.local,
       tls: tls !== undefined,
-      blame: () => this.#house.blamed(this),
+      blame: () => this.standing.blamed(),
     };
     if (to.kind === 'alpn') conn.alpn = to.alpn;
     else conn.typeByte = to.typeByte;
@@ -184,7 +180,8 @@ export class Visitor {
       if (sni) conn.sni = sni;
       if (peer !== undefined) conn.peer = peer;
     }
-    this.#house.handedOver(this, conn.peer !== undefined);
+    this.#house.handedOver();
+    this.standing.handedOver(conn.peer !== undefined);
     try {
       this.#house.handlerOf(to)?.(conn);
     } catch (e) {
