@@ -6,7 +6,7 @@
  * fall on all alike. What is compared is the middle of the windows' p99, for each kind, and for all of them together; intervals are
  * a bootstrap over windows. Windows without are compared with each other, too: that is the noise, and where it may be more than a
  * quarter, nothing is decided. The server's main thread has a core of its own; attackers share the reader's one, and yield to
- * him: what they cost themselves is not our matter. Ends with 1 if an attack surely costs others more than a tenth, or one of the
+ * him at once: what they cost themselves is not our matter. Ends with 1 if an attack surely costs others more than a tenth, or one of the
  * attackers shows in no counter.
  */
 import { rmSync } from 'node:fs';
@@ -67,12 +67,12 @@ try {
   await good.ask();
   await using reader = openPacedReader(server.url + path);
   const apart = pin(server.pid, 0, 'main') && pin(attacker.pid, 1) && pin(reader.pid, 1);
-  const first = prefer(server.pid, 'before') && prefer(attacker.pid, 'after') && prefer(reader.pid, 'before');
+  await warm(new URL(server.url + path));
+  const first = prefer(server.pid, 'before') && prefer(reader.pid, 'before') && prefer(attacker.pid, 'after');
   console.log(
     `windows of ${windowMs / 1_000} s, ${rounds} of each attack; seed ${seed}; ` +
       `cores of their own: ${apart ? 'yes' : 'no'}; before others on the machine: ${first ? 'yes' : 'no'}`,
   );
-  await warm(new URL(server.url + path));
   const load = (): Promise<Latencies> => reader.read({ everyMs: readEveryMs, ms: windowMs });
   for (let n = 0; n < warmWindows; n++) await reader.read({ everyMs: readEveryMs / 2, ms: windowMs });
 

@@ -38,16 +38,16 @@ export function pin(pid: number, core: number, threads: 'all' | 'main' = 'all'):
   return spawnSync('taskset', args, { stdio: 'ignore' }).status === 0;
 }
 
-/** Its threads run before others that want the same core, or after them, more or less. Whether it was done. */
+/**
+ * Its main thread runs before all others that want the same core, or all of its threads after them. Whether it was done: only root may
+ * go before others. By niceness alone it does not: whoever runs keeps the core until his slice of some 3 ms is over.
+ */
 export function prefer(pid: number, to: 'before' | 'after'): boolean {
-  try {
-    const { PRIORITY_HIGHEST, PRIORITY_LOW } = constants.priority;
-    for (const thread of readdirSync(`/proc/${pid}/task`))
-      setPriority(Number(thread), to === 'before' ? PRIORITY_HIGHEST : PRIORITY_LOW);
-    return true;
-  } catch {
-    return false; // only root may go before others
-  }
+  if (to === 'before')
+    return spawnSync('chrt', ['-f', '-p', '50', String(pid)], { stdio: 'ignore' }).status === 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`))
+    setPriority(Number(thread), constants.priority.PRIORITY_LOW);
+  return true;
 }
 
 /** Raises, if it may, how many files we and our children may have open; answers how many that is now. */
