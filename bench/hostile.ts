@@ -3,11 +3,9 @@
  *
  * A reader asks a thousand times a second, whether he is answered or not; meanwhile another process visits the server's port at a
  * stated rate. Four seconds with, after four without, of all kinds in random order, again and again, so that the machine's moods
- * fall on all alike. What is compared is the middle of the windows' p99, for each kind, and for all of them together; intervals are
- * a bootstrap over windows. Windows without are compared with each other, too: that is the noise, and where it may be more than a
- * quarter, nothing is decided. The server's main thread has a core of its own; attackers share the reader's one, and yield to
- * him at once: what they cost themselves is not our matter. Ends with 1 if an attack surely costs others more than a tenth, or one of the
- * attackers shows in no counter.
+ * fall on all alike; windows.ts says what is compared. The server's main thread has a core of its own; attackers share the reader's
+ * one, and yield to him at once: what they cost themselves is not our matter. Ends with 1 if an attack surely costs others more than
+ * a tenth, or one of the attackers shows in no counter.
  */
 import { rmSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -19,10 +17,11 @@ import { type Attacker, openAttacker } from './lib/attacker.ts';
 import { openFilesMax, pin, prefer } from './lib/cpu.ts';
 import { type DoorCredentials, doorAt, doorCredentials, oldCa } from './lib/door-credentials.ts';
 import { HttpReader } from './lib/http-load.ts';
-import { type Latencies, median, printTable, turns } from './lib/measure.ts';
+import { type Latencies, printTable, turns } from './lib/measure.ts';
 import { openPacedReader } from './lib/paced-reader.ts';
-import { dice, type Ratio, ratio, shown } from './lib/paired.ts';
+import { dice } from './lib/paired.ts';
 import { type Door, strangersAt } from './lib/strangers.ts';
+import { Judge, times } from './lib/windows.ts';
 
 const host = '127.0.0.1';
 const path = '/v1/catalog/nodes';
@@ -44,7 +43,7 @@ const letInPerSecond = 1;
 const leadMs = 1_000;
 /** The attacker holds one end, the server the other, each in a process with the same limit. */
 const idleMax = Math.min(10_000, 100 * Math.floor((openFilesMax(32_768) * 0.8) / 100));
-const idleWindows = 6;
+const idleWindows = 10;
 const silenceTries = 5;
 /** Counters of those who were sent away, before or after they were let in. */
 const offences: ReadonlySet<string> = new Set([
@@ -52,8 +51,6 @@ const offences: ReadonlySet<string> = new Set([
   'fed.rpc.server.peer_faults',
   'fed.rpc.server.calls_refused',
 ]);
-const toleratedRatio = 1.1;
-const toleratedNoise = 1.25;
 /** `attacks`, `idle`, or a part of an attack's name: nothing else. */
 const { ONLY: only = '' } = process.env;
 const seed = Number(process.env['SEED'] ?? 1);
@@ -140,22 +137,19 @@ async function attacked(o: {
     await pause(windowMs); // silence ends after five seconds
     counted = (await refused(server)) - refusedBefore;
   }
-  const noise = noiseOf(controls, below);
+  const judge = new Judge(controls, below);
   const rows: string[][] = [
     ['attack', 'a second', 'others: p50 / p99, ms', 'p99: ratio (95 %)', 'within 10 %', 'p50: ratio (95 %)'],
     ['none', '', times(controls), '', '', ''],
-    ['none, against none', '', '', shown(noise), '', ''],
+    ['none, against none', '', '', judge.noise, '', ''],
     ...attacks.map(({ what, windows, came }) => [
       what,
       (came / (rounds * (leadMs + windowMs) * 1e-3)).toFixed(0),
-      times(windows),
-      ...judged(windows, controls, noise, below),
+      ...judge.cells(windows),
     ]),
   ];
-  if (attacks.length > 1) {
-    const every = attacks.flatMap(({ windows }) => windows);
-    rows.push(['any of them', '', times(every), ...judged(every, controls, noise, below)]);
-  }
+  if (attacks.length > 1)
+    rows.push(['any of them', '', ...judge.cells(attacks.flatMap(({ windows }) => windows))]);
   printTable(rows);
   console.log(`${strange} strangers came, ${counted} were counted`);
   if (counted !== strange) process.exitCode = 1;
@@ -173,12 +167,11 @@ async function crowded(attacker: Attacker, load: Load): Promise<string[][]> {
     await pause(windowMs); // they are forgotten
     for (let n = 0; n < idleWindows; n++) off.push(await load());
   }
-  const below = dice(seed);
-  const noise = noiseOf(off, below);
+  const judge = new Judge(off, dice(seed));
   const rows = [
     ['without them', times(off), '', '', ''],
-    ['without, against without', '', shown(noise), '', ''],
-    [`${open} idle connections, certified`, times(on), ...judged(on, off, noise, below)],
+    ['without, against without', '', judge.noise, '', ''],
+    [`${open} idle connections, certified`, ...judge.cells(on)],
   ];
   printTable(rows);
   return rows;
@@ -200,43 +193,6 @@ async function refused({ url }: AgentProcess): Promise<number> {
       offences.has(Name) || (Name === 'fed.rpc.server.ended' && Labels?.code === 'peer_protocol'),
   );
   return theirs.reduce((sum, { Sum }) => sum + Sum, 0);
-}
-
-function p99Of(windows: readonly Latencies[]): number {
-  return median(windows.map(({ p99Ms }) => p99Ms));
-}
-
-function p50Of(windows: readonly Latencies[]): number {
-  return median(windows.map(({ p50Ms }) => p50Ms));
-}
-
-function times(windows: readonly Latencies[]): string {
-  return `${p50Of(windows).toFixed(3)} / ${p99Of(windows).toFixed(3)}`;
-}
-
-/** Every other window without attacks, against the rest of them. */
-function noiseOf(windows: readonly Latencies[], below: (n: number) => number): Ratio {
-  const half = (which: number): Latencies[] => windows.filter((_, n) => n % 2 === which);
-  return ratio(half(0), half(1), p99Of, below);
-}
-
-function judged(
-  with_: readonly Latencies[],
-  without: readonly Latencies[],
-  noise: Ratio,
-  below: (n: number) => number,
-): string[] {
-  const found = ratio(with_, without, p99Of, below);
-  const quietEnough = noise.low >= 1 / toleratedNoise && noise.high <= toleratedNoise;
-  return [
-    shown(found),
-    quietEnough ? verdict(found) : 'not decided',
-    shown(ratio(with_, without, p50Of, below)),
-  ];
-}
-
-function verdict({ low, high }: { readonly low: number; readonly high: number }): string {
-  return high <= toleratedRatio ? 'yes' : low > toleratedRatio ? 'NO' : 'not decided';
 }
 
 async function warm(url: URL): Promise<void> {
