@@ -15,8 +15,10 @@ const youngBytes = 16 * mebibyte;
  */
 const roomBytes = 64 * mebibyte;
 const lookEveryMs = 1_000;
-/** What lives is the least that was in use, unless it has become more since: so much a look. */
+/** What lives is the least that was in use, unless it has become more since: so much a look, */
 const lowGrowth = 1.05;
+/** or at once, where there is more than garbage can account for, as after restoring a large state. */
+const garbageMax = 1.5 * roomBytes;
 /** Of a heap so large that the room is less V8 knows better. */
 const growingPercentMin = 50;
 
@@ -39,7 +41,7 @@ export interface HeapFactors {
 export function heapFactors(): (sizes: HeapSizes) => HeapFactors {
   let low = Number.POSITIVE_INFINITY;
   return ({ young, old }) => {
-    low = Math.min(old, low * lowGrowth);
+    low = old > low + garbageMax ? old : Math.min(old, low * lowGrowth);
     const percent = Math.round((100 * roomBytes) / low);
     return {
       // V8 makes it smaller when little is allocated, and must be let grow again.
