@@ -102,6 +102,7 @@ function healthRoutes(reads: Asking): readonly HttpRoute[] {
       ...extra,
     });
     const found = rows<CheckServiceNode>(value['Nodes']);
+    // The list itself if it is all shown: its text may be known.
     const shown = passing && !found.every(isPassing) ? found.filter(isPassing) : found;
     return { rows: rowList(shown, instanceTexts), meta };
   };
