@@ -64,11 +64,12 @@ export class Balancer {
     return { key, endpoint, credit, failures: 0, ejectedUntil: 0, ejections: 0 };
   }
 
-  /** The next endpoint, none of `tried` (host:port); undefined if there is none left. */
-  pick(now: number, tried?: ReadonlySet<string>): RelayEndpoint | undefined {
+  /** The next endpoint, none of `tried` (host:port), and if so asked of this priority; undefined if there is none left. */
+  pick(now: number, tried?: ReadonlySet<string>, priority?: number): RelayEndpoint | undefined {
     let best: Player | undefined;
     let total = 0;
     for (const player of this.#candidates(now, tried)) {
+      if (priority !== undefined && player.endpoint.priority !== priority) continue;
       player.credit += player.endpoint.weight;
       total += player.endpoint.weight;
       if (best === undefined || player.credit > best.credit) best = player;
