@@ -24,6 +24,13 @@ export interface RpcPoolOptions {
   readonly clock?: Clock;
   /** A session without calls is closed this long after its last one began. */
   readonly idleMs?: number;
+  /**
+   * A session on which nothing is heard from the beginning of a call on may be dead: a network forgot it, a gateway is gone. It is
+   * asked for a sign of life, after half of this or, if it was silent for long already, at once; where none comes for so long
+   * another is dialled, and if that comes first it takes over: who waits on the silent one is told that it is lost, sooner than
+   * by `yamux.pingTimeoutMs`. Default 500 ms, and never less than its own dial took: on a way so long, an answer takes its time.
+   */
+  readonly doubtMs?: number;
   /** Streams kept per session for the next calls. */
   readonly streamsIdleMax?: number;
   /** Calls to one datacenter at once; more fail with `busy`. Each may be a blocking query of ten minutes. */
@@ -76,6 +83,7 @@ export interface RpcPool extends AsyncDisposable {
 }
 
 const idleMsDefault = 120_000;
+const doubtMsDefault = 500;
 const streamsIdleMaxDefault = 64;
 const datacenterCallsMaxDefault = 4096;
 /** A dump of a large catalog has a few MiB. */
@@ -292,10 +300,11 @@ class Pool implements RpcPool {
     dc: DatacenterRecord,
     signal: AbortSignal,
   ): Promise<PooledSession> {
+    const began = this.#clock.now();
     try {
       const conn = await orAborted(this.#o.dial(target, signal), signal);
       dc.breaker.connected();
-      return this.#connected(key, target, dc, conn);
+      return this.#connected(key, target, dc, conn, this.#clock.now() - began);
     } catch (error) {
       if (!signal.aborted) {
         dc.breaker.failed(this.#clock.now(), error);
@@ -305,7 +314,13 @@ class Pool implements RpcPool {
     }
   }
 
-  #connected(key: string, target: RpcTarget, dc: DatacenterRecord, conn: Duplex): PooledSession {
+  #connected(
+    key: string,
+    target: RpcTarget,
+    dc: DatacenterRecord,
+    conn: Duplex,
+    dialMs: number,
+  ): PooledSession {
     const session = openYamux(conn, {
       role: 'client',
       clock: this.#clock,
@@ -315,6 +330,8 @@ class Pool implements RpcPool {
       idleMs: this.#o.idleMs ?? idleMsDefault,
       streamsIdleMax: this.#o.streamsIdleMax ?? streamsIdleMaxDefault,
       replyBytesMax: this.#o.replyBytesMax ?? replyBytesMaxDefault,
+      doubtMs: Math.max(this.#o.doubtMs ?? doubtMsDefault, dialMs),
+      onSilent: (silent) => this.#replace(silent),
     });
     this.#sessions.add(pooled);
     this.#entries.set(key, { kind: 'connected', pooled });
@@ -326,6 +343,19 @@ class Pool implements RpcPool {
       void pooled.close();
     });
     return pooled;
+  }
+
+  /** Dials beside a session that may be dead. Calls from now on wait for the new one. */
+  #replace(silent: PooledSession): void {
+    const { target } = silent;
+    const key = keyOf(target);
+    const dc = this.#datacenter(target.datacenter);
+    const entry = this.#entries.get(key);
+    if (entry?.kind !== 'connected' || entry.pooled !== silent || dc.breaker.isOpen) return;
+    this.#startDial(key, target, dc).outcome.then(
+      () => silent.replaced(),
+      () => {}, // the silent one will find out by itself
+    );
   }
 
   /** Ends a dial that nobody wants any more. That says nothing about the datacenter. */

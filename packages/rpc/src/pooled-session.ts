@@ -1,7 +1,7 @@
 /**
  * pooled-session.ts: one yamux session to one server, shared by all who call it.
  *
- * Lives here: its idle streams, what runs on it, when it has been idle for too long. Must not live here: dialling,
+ * Lives here: its idle streams, what runs on it, when it has been idle or silent for too long. Must not live here: dialling,
  * other servers, error texts.
  * Source: Consul agent/pool/pool.go (Conn, getClient, returnClient, reap).
  */
@@ -13,6 +13,9 @@ export interface PooledSessionLimits {
   readonly idleMs: number;
   readonly streamsIdleMax: number;
   readonly replyBytesMax: number;
+  readonly doubtMs: number;
+  /** A call began, it was asked for a sign of life, and has said nothing for `doubtMs` since. */
+  readonly onSilent: (pooled: PooledSession) => void;
 }
 
 export class PooledSession {
@@ -24,6 +27,9 @@ export class PooledSession {
   #calls = 0;
   #lastUsedAt: number;
   #reaper: Disposable | undefined;
+  #listening: Disposable | undefined;
+  #heardBytes = 0; // received when we began to listen
+  #calledSince = false;
   #retired = false;
 
   constructor(target: RpcTarget, session: YamuxSession, clock: Clock, limits: PooledSessionLimits) {
@@ -56,7 +62,10 @@ export class PooledSession {
   /** A stream for one call; give it back with `release`. Throws YamuxError when the session takes no more. */
   acquire(): CallStream {
     const stream = this.#idle.pop() ?? this.#open();
-    if (this.#calls++ === 0) this.session.attend(true);
+    // Who was silent for long is asked at once.
+    const asked = this.#calls++ === 0 && this.session.attend(true);
+    if (this.#listening === undefined) this.#listen(asked);
+    else this.#calledSince = true;
     this.#lastUsedAt = this.#clock.now();
     return stream;
   }
@@ -76,11 +85,46 @@ export class PooledSession {
     if (this.#calls === 0) void this.close();
   }
 
+  /** There is another connection to the same server by now. If this one is silent still, its callers need not wait for it. */
+  replaced(): void {
+    if (this.#isSilent) this.session.lose('it fell silent, and another connection was made meanwhile');
+    else this.retire();
+  }
+
   async close(): Promise<void> {
     this.#retired = true;
     this.#reaper?.[Symbol.dispose]();
     this.#reaper = undefined;
+    this.#listening?.[Symbol.dispose]();
     await this.session[Symbol.asyncDispose]();
+  }
+
+  get #isSilent(): boolean {
+    return this.session.end === undefined && this.session.stats().receivedBytes === this.#heardBytes;
+  }
+
+  /**
+   * From a call on that finds it not listened to. Who has said nothing for half of `doubtMs` is asked for a sign of life, if he has
+   * not been, and given up for another if none has come in `doubtMs` more.
+   */
+  #listen(asked: boolean): void {
+    const { doubtMs, onSilent } = this.#limits;
+    this.#calledSince = false;
+    this.#heardBytes = this.session.stats().receivedBytes;
+    this.#listening = this.#clock.at(this.#clock.now() + (asked ? doubtMs : doubtMs / 2), () => {
+      this.#listening = undefined;
+      if (this.#calls === 0) return;
+      if (!this.#isSilent) {
+        if (this.#calledSince) this.#listen(false);
+        return;
+      }
+      if (asked) {
+        onSilent(this);
+        return;
+      }
+      this.session.ping().catch(() => {}); // its silence is noticed all the same
+      this.#listen(true);
+    });
   }
 
   #open(): CallStream {

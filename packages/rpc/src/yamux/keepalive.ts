@@ -27,13 +27,14 @@ export class Keepalive {
     this.#heardAt = now;
   }
 
-  /** Whether anybody waits for the peer; as long as nobody says, somebody does. */
-  attend(on: boolean, now: number): void {
+  /** Whether anybody waits for the peer; as long as nobody says, somebody does. Answers whether it has been silent for long. */
+  attend(on: boolean, now: number): boolean {
     this.#attended = on;
+    const askAt = this.#heardAt + this.#config.keepaliveMs;
     // Who ceases to wait moves nothing: calls that follow each other would move it back each time.
-    if (!on || this.#nextPingAt === undefined) return;
-    const soonest = Math.max(now, this.#heardAt + this.#config.keepaliveMs);
-    this.#nextPingAt = Math.min(this.#nextPingAt, soonest);
+    if (on && this.#nextPingAt !== undefined)
+      this.#nextPingAt = Math.min(this.#nextPingAt, Math.max(now, askAt));
+    return this.#config.keepaliveMs > 0 && now >= askAt;
   }
 
   /** The id of a ping to be sent now. */

@@ -85,9 +85,9 @@ export class YamuxCore {
     return { pingId, effects: this.#out.take() };
   }
 
-  /** Whether anybody waits for the peer; moves `deadline`, and sends nothing by itself. */
-  attend(on: boolean, now: number): void {
-    this.#keepalive.attend(on, now);
+  /** Whether anybody waits for the peer; moves `deadline`, and sends nothing by itself. Answers whether it has been silent for long. */
+  attend(on: boolean, now: number): boolean {
+    return this.#keepalive.attend(on, now);
   }
 
   /** One turn. Same state, event and `now`: same effects, in the same order. After 'closed' nothing happens any more. */

@@ -160,11 +160,17 @@ export class YamuxSession implements AsyncDisposable {
 
   /**
    * Whether anybody waits for the peer (default: yes). While nobody does it is asked for signs of life every `restKeepaliveMs`
-   * only; when somebody begins to, at once if it was not heard for `keepaliveMs`.
+   * only; when somebody begins to, at once if it was not heard for `keepaliveMs`, and then the answer is true.
    */
-  attend(on: boolean): void {
-    this.#core.attend(on, this.#clock.now());
+  attend(on: boolean): boolean {
+    const silent = this.#core.attend(on, this.#clock.now());
     if (on) this.#arm();
+    return silent;
+  }
+
+  /** The peer is known to be gone, though the connection does not say so. */
+  lose(text: string): void {
+    this.#turn({ kind: 'lost', text });
   }
 
   /** The peer may open no more streams; those that exist go on. */
