@@ -8,7 +8,7 @@
  * An address is not a peer: behind a gateway's there are many, and one of them must not shut out the others. So an address that
  * a certified peer is connected from, or was a while ago, is never turned away; nor one the owner of the door vouches for. A
  * certified peer that breaks the rules of its protocol has failed, too, and speaks for nobody any more; where others have failed
- * before him, he has to prove himself first (front-door.ts).
+ * before him, he has to prove himself first (standing.ts).
  * Lives here: that arithmetic, in bounded memory. Must not live here: sockets, what a failure is (door.ts).
  */
 import { isIPv6 } from 'node:net';
