@@ -6,6 +6,7 @@
  * memory; smaller pieces are copied together. What this queue pins is then at most about twice what it holds.
  * Lives here: that choice. Must not live here: credit.
  */
+import { ownsItsMemory, together } from './pieces.ts';
 
 /** Small pieces are gathered in blocks of this size, in bytes. */
 const blockBytes = 4096;
@@ -21,10 +22,10 @@ export class ByteQueue {
   }
 
   push(bytes: Uint8Array): void {
-    const ownsItsMemory = bytes.length * 2 >= bytes.buffer.byteLength;
-    if (ownsItsMemory || bytes.length >= blockBytes) {
+    const own = ownsItsMemory(bytes);
+    if (own || bytes.length >= blockBytes) {
       this.#block = undefined;
-      this.#pieces.push(ownsItsMemory ? bytes : copy(bytes));
+      this.#pieces.push(own ? bytes : together(bytes.length, [bytes]));
       return;
     }
     for (let at = 0; at < bytes.length; ) at += this.#gather(bytes.subarray(at));
@@ -54,10 +55,4 @@ export class ByteQueue {
     this.#pieces[this.#pieces.length - 1] = this.#block.subarray(0, this.#blockUsed);
     return size;
   }
-}
-
-function copy(bytes: Uint8Array): Uint8Array {
-  const own = Buffer.allocUnsafeSlow(bytes.length); // not from node's pool, which it would pin in turn
-  own.set(bytes);
-  return own;
 }

@@ -4,6 +4,8 @@
  * A reply of 1 MiB comes in seventy of them. Whoever has the same bytes already needs no copy of them, and a copy is as much
  * memory for V8 to find again. Lives here: that. Must not live here: what the bytes mean.
  */
+import { ownsItsMemory, together } from './pieces.ts';
+
 export class RawBody {
   /** The number of bytes. */
   readonly length: number;
@@ -18,12 +20,7 @@ export class RawBody {
   get bytes(): Uint8Array {
     const [first] = this.#pieces;
     if (first !== undefined && this.#pieces.length === 1 && ownsItsMemory(first)) return first;
-    const bytes = Buffer.allocUnsafeSlow(this.length);
-    let at = 0;
-    for (const piece of this.#pieces) {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
+    const bytes = together(this.length, this.#pieces);
     this.#pieces = [bytes];
     return bytes;
   }
@@ -38,8 +35,4 @@ export class RawBody {
     }
     return true;
   }
-}
-
-function ownsItsMemory(view: Uint8Array): boolean {
-  return view.length * 2 >= view.buffer.byteLength;
 }

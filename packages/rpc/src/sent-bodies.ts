@@ -4,6 +4,7 @@
  * Copies cost less than the memory for them, which V8 has to find again: at 1 MiB a reply it looked through all of the heap every
  * dozen replies. Lives here: what is kept, and for how long. Must not live here: how rows become bytes.
  */
+import { together } from './pieces.ts';
 
 /** Below, a copy costs nothing worth remembering. */
 const bodyBytesMin = 64 * 1024;
@@ -69,14 +70,4 @@ export class SentBodies {
 function same(this: readonly Uint8Array[], piece: Uint8Array, at: number): boolean {
   const other = this[at] as Uint8Array;
   return piece === other || (at % 2 === 0 && Buffer.compare(piece, other) === 0);
-}
-
-function together(length: number, pieces: readonly Uint8Array[]): Uint8Array {
-  const whole = Buffer.allocUnsafeSlow(length);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }
